@@ -1,0 +1,123 @@
+package house
+
+// ring is how far a package stands from the outside world. Imports point down:
+// from a higher number to a lower one.
+type ring int
+
+const (
+	vocabulary ring = 1 // words and pure functions: no I/O, no clock, no goroutine
+	contracts  ring = 2 // wire formats and documents that processes agree on
+	services   ring = 3 // the work; each declares the small interfaces that it needs
+	adapters   ring = 4 // one third-party service each
+	wiring     ring = 5 // the only place where services and adapters meet
+)
+
+func (r ring) String() string {
+	switch r {
+	case vocabulary:
+		return "ring 1, vocabulary"
+	case contracts:
+		return "ring 2, contracts"
+	case services:
+		return "ring 3, services"
+	case adapters:
+		return "ring 4, adapters"
+	case wiring:
+		return "ring 5, wiring"
+	}
+	return "no ring"
+}
+
+// rules is one house: the tests hold the real one, and doctored ones to prove
+// that they can fail.
+type rules struct {
+	// module is the module path, which is the prefix of every import of our own.
+	module string
+	// vocabulary lists ring 1 in order: each package may import those before it.
+	vocabulary []string
+	// rings places every other package. A name ending in "/..." places all
+	// packages below it, and the one itself.
+	rings map[string]ring
+	// exceptions are single imports that a wall would forbid, "importer imported".
+	exceptions map[string]bool
+	// homes says which packages may import a third-party library from code that
+	// ships. Keys are import path prefixes, the longest match counts; values are
+	// package names, "x/..." patterns, or "*/x" for every package named x.
+	homes map[string][]string
+	// tools are libraries that serve like the standard one: the ring given and all
+	// rings above it may import them.
+	tools map[string]ring
+	// testOnly lists import path prefixes that only _test.go files, and packages
+	// whose name ends in "test", may import.
+	testOnly []string
+	// topLevel lists the folders that may hold Go code.
+	topLevel []string
+}
+
+// spillway is the house. Why a wall stands where it does is in style.md's table
+// of rings, repeated in the README, and beside each odd line here.
+var spillway = rules{
+	module: "spillway",
+	vocabulary: []string{
+		"ledger/money",
+		"ledger",
+		"campaigns",
+		"ingest",
+	},
+	rings: map[string]ring{
+		"ingest/envelope": contracts,
+		"ingest/keyring":  contracts,
+		"ingest/problem":  contracts,
+		"campaigns/wire":  contracts,
+
+		"ingest/admission":    services,
+		"ingest/httpapi":      services,
+		"ledger/consumer":     services,
+		"ledger/verify":       services,
+		"campaigns/directory": services,
+		"campaigns/publish":   services,
+		"campaigns/live":      services,
+		"campaigns/httpapi":   services,
+		"cache/feed":          services,
+
+		"ingest/broker":          adapters,
+		"ledger/postgres":        adapters,
+		"ledger/verify/postgres": adapters,
+		"campaigns/postgres":     adapters,
+		"cache":                  adapters,
+
+		"cmd/...":      wiring,
+		"loadtest/...": wiring,
+		"deploy/...":   wiring,
+	},
+	exceptions: map[string]bool{},
+	homes: map[string][]string{
+		"github.com/valyala/fasthttp":             {"*/httpapi", "cmd/...", "loadtest/..."},
+		"github.com/nats-io/nats.go":              {"ingest/broker"},
+		"github.com/nats-io/nats-server/v2":       {"deploy/onebox/..."},
+		"github.com/jackc/pgx/v5":                 {"*/postgres", "deploy/onebox/...", "loadtest/..."},
+		"github.com/pressly/goose/v3":             {"*/postgres"},
+		"github.com/dgraph-io/ristretto/v2":       {"cache"},
+		"github.com/alecthomas/kong":              {"cmd/..."},
+		"google.golang.org/protobuf":              {"ingest/envelope", "ingest/keyring", "campaigns/wire"},
+		"github.com/go-json-experiment/json":      {"*/httpapi", "ingest/problem", "loadtest/..."},
+		"github.com/HdrHistogram/hdrhistogram-go": {"loadtest/..."},
+		"github.com/mattn/go-isatty":              {"cmd/...", "loadtest/..."},
+		"golang.org/x/sys":                        {"deploy/onebox/...", "loadtest/...", "cmd/..."},
+	},
+	tools: map[string]ring{
+		"github.com/prometheus/client_golang": services,
+		"golang.org/x/sync":                   services,
+	},
+	testOnly: []string{
+		"testing",
+		"pgregory.net/rapid",
+		"go.uber.org/goleak",
+		"github.com/google/go-cmp",
+		"github.com/bufbuild/protocompile",
+		"google.golang.org/protobuf/types/dynamicpb",
+		"google.golang.org/protobuf/reflect",
+		"spillway/deploy/onebox/pgtest",
+	},
+	topLevel: []string{"cmd", "ingest", "ledger", "campaigns", "cache", "loadtest", "deploy", ".ci"},
+}
