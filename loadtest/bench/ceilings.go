@@ -1,0 +1,191 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/valyala/fasthttp"
+)
+
+// Serve answers as a bare handler until ctx ends: the ceiling that a figure is held against.
+//
+// kind "echo" answers every POST with 202 and the body of an acknowledgement's
+// size; kind "bytes" answers every GET with 200 and size bytes of JSON.
+func Serve(ctx context.Context, kind, listen string, size int) error {
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = 'x'
+	}
+	var handler fasthttp.RequestHandler
+	switch kind {
+	case "echo":
+		answer := []byte(`{"id":"0191f1f2-1111-8000-8000-000000000000","status":"accepted"}`)
+		handler = func(c *fasthttp.RequestCtx) {
+			_ = c.PostBody()
+			c.SetStatusCode(fasthttp.StatusAccepted)
+			c.SetContentType("application/json")
+			c.SetBody(answer)
+		}
+	case "bytes":
+		handler = func(c *fasthttp.RequestCtx) {
+			c.SetContentType("application/json")
+			c.SetBody(body)
+		}
+	default:
+		return fmt.Errorf("unknown ceiling %q: echo or bytes", kind)
+	}
+	ready := handler
+	handler = func(c *fasthttp.RequestCtx) {
+		if string(c.Path()) == "/readyz" {
+			return
+		}
+		ready(c)
+	}
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	srv := &fasthttp.Server{Handler: handler, NoDefaultServerHeader: true}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		_ = ln.Close()
+		return nil
+	}
+}
+
+// fsyncP99 appends blocks of an envelope's size to a file in dir and syncs each.
+func fsyncP99(dir string, n int) (p50, p99 time.Duration, err error) {
+	f, err := os.CreateTemp(dir, "fsync")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	block := make([]byte, 8<<10)
+	took := make([]time.Duration, n)
+	for i := range took {
+		t := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return 0, 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, 0, err
+		}
+		took[i] = time.Since(t)
+	}
+	slices.Sort(took)
+	return took[n/2], took[n*99/100], nil
+}
+
+// copyTables are the tables that the ledger fills for a donation today.
+var copyTables = []string{"donations", "lines"}
+
+// copyCeiling is a prepared COPY of rows that the ledger recorded.
+type copyCeiling struct {
+	columns map[string][]string
+	// batches[i][table] are the rows of one transaction.
+	batches []map[string][][]any
+	rows    int // donations
+}
+
+// prepareCopy reads up to rows donations, with their lines, back from schema.
+func prepareCopy(ctx context.Context, c *pgx.Conn, schema string, rows, batchRows int) (*copyCeiling, error) {
+	cc := &copyCeiling{columns: map[string][]string{}}
+	for _, table := range copyTables {
+		q, err := c.Query(ctx, `select column_name::text from information_schema.columns
+			where table_schema = $1 and table_name = $2 order by ordinal_position`, schema, table)
+		if err != nil {
+			return nil, err
+		}
+		if cc.columns[table], err = pgx.CollectRows(q, pgx.RowTo[string]); err != nil {
+			return nil, err
+		}
+	}
+	var high int64
+	if err := c.QueryRow(ctx, "select coalesce(max(seq), 0) from "+pgx.Identifier{schema, "donations"}.Sanitize()).Scan(&high); err != nil {
+		return nil, err
+	}
+	for at := high - int64(rows); at < high; at += int64(batchRows) {
+		batch := map[string][][]any{}
+		for _, table := range copyTables {
+			key := "seq"
+			if table == "lines" {
+				key = "donation_seq"
+			}
+			sql := "select " + quoted(cc.columns[table]) + " from " + pgx.Identifier{schema, table}.Sanitize() + " where " + key + " > $1 and " + key + " <= $2"
+			if table == "donations" {
+				sql += " order by id" // as the ledger inserts them
+			}
+			q, err := c.Query(ctx, sql, at, min(high, at+int64(batchRows)))
+			if err != nil {
+				return nil, err
+			}
+			got, err := pgx.CollectRows(q, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
+			if err != nil {
+				return nil, err
+			}
+			batch[table] = got
+		}
+		cc.batches = append(cc.batches, batch)
+		cc.rows += len(batch["donations"])
+	}
+	if cc.rows == 0 {
+		return nil, errors.New("no recorded donations to copy")
+	}
+	return cc, nil
+}
+
+func quoted(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += pgx.Identifier{n}.Sanitize()
+	}
+	return s
+}
+
+// run copies the rows into fresh tables with the same columns, constraints,
+// indexes and storage settings, and returns donations per second.
+func (cc *copyCeiling) run(ctx context.Context, c *pgx.Conn, schema string) (float64, error) {
+	if _, err := c.Exec(ctx, "drop schema if exists bench_copy cascade; create schema bench_copy"); err != nil {
+		return 0, err
+	}
+	for _, table := range copyTables {
+		if _, err := c.Exec(ctx, "create table bench_copy."+table+" (like "+pgx.Identifier{schema, table}.Sanitize()+" including all)"); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := c.Exec(ctx, "checkpoint"); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for _, batch := range cc.batches {
+		tx, err := c.Begin(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, table := range copyTables {
+			if _, err := tx.CopyFrom(ctx, pgx.Identifier{"bench_copy", table}, cc.columns[table], pgx.CopyFromRows(batch[table])); err != nil {
+				return 0, fmt.Errorf("copy %s: %w", table, err)
+			}
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return 0, err
+		}
+	}
+	took := time.Since(began)
+	_, err := c.Exec(ctx, "drop schema bench_copy cascade")
+	return float64(cc.rows) / took.Seconds(), err
+}
