@@ -1,0 +1,47 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// Field numbers of frames.proto.
+const (
+	// Frame and Snapshot
+	partHead protowire.Number = 1
+	partPart protowire.Number = 2
+	partRows protowire.Number = 3
+
+	headBook           protowire.Number = 1
+	headSlot           protowire.Number = 2
+	headEpoch          protowire.Number = 3
+	headTerm           protowire.Number = 4
+	headNumber         protowire.Number = 5
+	headCountedThrough protowire.Number = 6
+	headClosed         protowire.Number = 7
+
+	pieceIndex protowire.Number = 1
+	pieceCount protowire.Number = 2
+	pieceID    protowire.Number = 3
+
+	rowCampaign  protowire.Number = 1
+	rowCurrency  protowire.Number = 2
+	rowPledged   protowire.Number = 3
+	rowRaised    protowire.Number = 4
+	rowDonations protowire.Number = 5
+	rowVersion   protowire.Number = 6
+
+	campaignSlug         protowire.Number = 1
+	campaignName         protowire.Number = 2
+	campaignEvent        protowire.Number = 3
+	campaignOrganisation protowire.Number = 4
+	campaignParent       protowire.Number = 5
+	campaignCurrency     protowire.Number = 6
+	campaignGoal         protowire.Number = 7
+	campaignMin          protowire.Number = 8
+	campaignMax          protowire.Number = 9
+	campaignStartsAt     protowire.Number = 10
+	campaignEndsAt       protowire.Number = 11
+	campaignRehearsal    protowire.Number = 12
+	campaignRevision     protowire.Number = 13
+)
+
+// tagBytes is the encoded length of every tag above: numbers up to 15 take one byte.
+const tagBytes = 1
