@@ -29,8 +29,7 @@ type Command struct {
 
 // Process is one child of the rig, in a process group of its own.
 type Process struct {
-	Name string
-	Log  string // path of its log file
+	Command
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the child has been reaped
 	err  error         // of cmd.Wait; valid after done
@@ -60,7 +59,7 @@ func Start(c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
-	p := &Process{Name: c.Name, Log: c.Log, cmd: cmd, done: make(chan struct{})}
+	p := &Process{Command: c, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)

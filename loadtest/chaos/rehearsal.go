@@ -1,0 +1,106 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Load is what a rehearsal offers: a real event's file, or a steady rate.
+type Load struct {
+	RatePerSecond int           // gifts a second, when File is empty
+	For           time.Duration // how long, when File is empty
+	File          string        // CSV or CSV.gz of a real event
+	Speed         float64       // how many times faster than the event
+}
+
+func (l Load) args() []string {
+	if l.File != "" {
+		return []string{"--replay", l.File, "--speed", strconv.FormatFloat(l.Speed, 'f', -1, 64)}
+	}
+	return []string{"--rate", strconv.Itoa(l.RatePerSecond), "--for", l.For.String()}
+}
+
+// Rehearsal is one run of the generator and its audit.
+type Rehearsal struct {
+	rig     *Rig
+	name    string // of the run: the same name repeats the same keys
+	load    Load
+	process *Process
+	starts  int
+}
+
+// Rehearse starts the generator against the rig, as a process of its own.
+func (r *Rig) Rehearse(name string, load Load) (*Rehearsal, error) {
+	h := &Rehearsal{rig: r, name: name, load: load}
+	return h, h.start()
+}
+
+func (h *Rehearsal) start(more ...string) error {
+	h.starts++
+	args := append([]string{"rehearse", "--target", h.rig.URL(), "--run", h.name, "--record", h.record(), "--json", h.report()}, h.load.args()...)
+	args = append(append(args, h.rig.where()...), more...)
+	p, err := Start(Command{
+		Name: "rehearse", Path: h.rig.programs.Spillway, Args: args,
+		Log: h.rig.logPath("rehearse-" + h.name + "-" + strconv.Itoa(h.starts)),
+	})
+	h.process = p
+	return err
+}
+
+func (h *Rehearsal) record() string { return filepath.Join(h.rig.Dir, "record-"+h.name) }
+func (h *Rehearsal) report() string { return filepath.Join(h.rig.Dir, "report-"+h.name+".json") }
+
+// Process is the generator's process.
+func (h *Rehearsal) Process() *Process { return h.process }
+
+// Kill is kill -9 of the generator.
+func (h *Rehearsal) Kill() error { return h.process.Kill() }
+
+// Resume starts a killed generator again, to go on from its own record.
+func (h *Rehearsal) Resume() error { return h.start("--resume") }
+
+// Verdict is how a rehearsal ended.
+type Verdict struct {
+	ExitCode int
+	Report   Report
+	Raw      json.RawMessage // the whole report
+	Tail     string          // the end of the generator's output
+}
+
+// Holds tells whether the proof holds.
+func (v *Verdict) Holds() bool { return v.ExitCode == 0 }
+
+// ErrNoReport says that a rehearsal ended without a report: it neither proved nor
+// disproved anything.
+var ErrNoReport = errors.New("the rehearsal wrote no report")
+
+// Wait waits for the end of the run and its audit. A failed proof is a verdict,
+// not an error. Errors: the context's; ErrNoReport.
+func (h *Rehearsal) Wait(ctx context.Context) (*Verdict, error) {
+	select {
+	case <-h.process.Done():
+	case <-ctx.Done():
+		return nil, fmt.Errorf("rehearsal %s: %w; its output ends:\n%s", h.name, ctx.Err(), h.process.Tail())
+	}
+	v := &Verdict{ExitCode: h.process.ExitCode(), Tail: h.process.Tail()}
+	raw, err := os.ReadFile(h.report())
+	if err != nil {
+		return v, fmt.Errorf("%w (status %d): %w; its output ends:\n%s", ErrNoReport, v.ExitCode, err, v.Tail)
+	}
+	v.Raw = raw
+	if err := json.Unmarshal(raw, &v.Report); err != nil {
+		return v, fmt.Errorf("report of rehearsal %s: %w", h.name, err)
+	}
+	return v, nil
+}
+
+// Report is the part of a rehearsal's report that scenarios look at.
+type Report struct{}

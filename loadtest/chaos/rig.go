@@ -1,0 +1,230 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"spillway/deploy/onebox/postgres"
+)
+
+// The roles a rig can run. Ledgers are numbered: see Ledger.
+const (
+	RoleUp       = "up"
+	RoleBroker   = "nats-server"
+	RolePostgres = "postgres"
+	RoleIngest   = "ingest"
+)
+
+// Ledger names the n-th ledger process, from 1.
+func Ledger(n int) string { return fmt.Sprintf("ledger-%d", n) }
+
+const (
+	// startWait bounds the start of a role: a first `up` runs initdb and every
+	// migration, a broker reads its whole store after a crash.
+	startWait = 2 * time.Minute
+	// startPoll is how often a starting role is asked whether it is ready.
+	startPoll = 50 * time.Millisecond
+	// toolWait bounds migrate, secrets and verify.
+	toolWait = 2 * time.Minute
+	// stopGrace is how long an orderly end may take: the drain of a backlog.
+	stopGrace = time.Minute
+)
+
+// Rig is one installation in a folder of its own: a private one (`up`) or the
+// roles as processes. Its methods may be called from several goroutines, those of
+// one role from one at a time.
+type Rig struct {
+	Dir      string
+	programs Programs
+
+	address       string // of the donors' front door
+	opsAddress    string // of `up` and ingest
+	brokerAddress string
+	postgres      postgres.Binaries
+
+	mu        sync.Mutex
+	processes map[string]*Process // by role, the newest of each
+}
+
+// New makes a rig in a new temporary folder that also Postgres' own user may
+// enter. It starts nothing.
+func New(programs Programs) (*Rig, error) {
+	dir, err := os.MkdirTemp("", "spillway-rig-")
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{Dir: dir, programs: programs, processes: map[string]*Process{}}
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.logPath(""), 0o755))
+	for _, address := range []*string{&r.address, &r.opsAddress, &r.brokerAddress} {
+		var addressErr error
+		*address, addressErr = freeAddress()
+		err = errors.Join(err, addressErr)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return r, nil
+}
+
+// Close kills everything the rig started, and what that started, and removes the
+// folder unless keep is set.
+func (r *Rig) Close(keep bool) error {
+	var err error
+	// Twice: the first pass ends supervisors, the second what they were starting.
+	for range 2 {
+		family, familyErr := Family(r.Dir)
+		err = errors.Join(err, familyErr, KillAll(family...))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.processes {
+		err = errors.Join(err, p.gone())
+	}
+	if keep {
+		return err
+	}
+	return errors.Join(err, os.RemoveAll(r.Dir))
+}
+
+// URL is the donors' front door.
+func (r *Rig) URL() string { return "http://" + r.address }
+
+// OpsURL is the metrics' address of `up` or ingest.
+func (r *Rig) OpsURL() string { return "http://" + r.opsAddress }
+
+func (r *Rig) logPath(role string) string { return filepath.Join(r.Dir, "logs", role) }
+func (r *Rig) secrets() string            { return filepath.Join(r.Dir, "secrets.json") }
+
+// Process is the newest process of a role. Errors: none was started.
+func (r *Rig) Process(role string) (*Process, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.processes[role]
+	if !ok {
+		return nil, fmt.Errorf("%s was never started", role)
+	}
+	return p, nil
+}
+
+// Roles lists the roles that were started, in order of their names.
+func (r *Rig) Roles() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var roles []string
+	for role := range r.processes {
+		roles = append(roles, role)
+	}
+	slices.Sort(roles)
+	return roles
+}
+
+// Kill is kill -9 of a role, and of nothing that it started.
+func (r *Rig) Kill(role string) error {
+	p, err := r.Process(role)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}
+
+// Pause freezes a role; Resume lets it go on.
+func (r *Rig) Pause(role string) error {
+	p, err := r.Process(role)
+	if err != nil {
+		return err
+	}
+	return p.Pause()
+}
+
+// Resume lets a paused role go on.
+func (r *Rig) Resume(role string) error {
+	p, err := r.Process(role)
+	if err != nil {
+		return err
+	}
+	return p.Resume()
+}
+
+// start starts one of the role's programs, its output in the rig's logs.
+func (r *Rig) start(role, program string, args ...string) error {
+	return r.startCommand(Command{Name: role, Path: program, Args: args, Log: r.logPath(role)})
+}
+
+func (r *Rig) startCommand(c Command) error {
+	p, err := Start(c)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.processes[c.Name] = p
+	return nil
+}
+
+// until asks again and again until the role is as wanted, and fails when the
+// process ends or startWait is over.
+func (r *Rig) until(ctx context.Context, role, wanted string, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	p, err := r.Process(role)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+			return fmt.Errorf("%s ended with status %d before it could %s; its log ends:\n%s", role, p.ExitCode(), wanted, p.Tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not %s: %w; its log ends:\n%s", role, wanted, err, p.Tail())
+		case <-tick.C:
+		}
+	}
+}
+
+// tool runs the product's binary to its end.
+func (r *Rig) tool(ctx context.Context, name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, toolWait)
+	defer cancel()
+	p, err := Start(Command{Name: name, Path: r.programs.Spillway, Args: args, Log: r.logPath(name)})
+	if err != nil {
+		return err
+	}
+	if err := p.Wait(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%w; its log ends:\n%s", err, p.Tail()), p.Kill())
+	}
+	return nil
+}
+
+// get asks for a page and wants 200.
+func get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %s", url, response.Status, body)
+	}
+	return body, err
+}

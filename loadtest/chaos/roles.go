@@ -1,0 +1,140 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+)
+
+// StartUp starts `up` on the rig's data folder and waits until it takes money.
+func (r *Rig) StartUp(ctx context.Context) error {
+	return r.StartUpIn(ctx, r.DataDir())
+}
+
+// StartUpIn is StartUp on another data folder.
+func (r *Rig) StartUpIn(ctx context.Context, dir string) error {
+	if err := r.start(RoleUp, r.programs.Spillway,
+		"up", "--data", dir, "--listen", r.address, "--ops-listen", r.opsAddress); err != nil {
+		return err
+	}
+	return r.ready(ctx, RoleUp)
+}
+
+// DataDir is where `up` keeps its data.
+func (r *Rig) DataDir() string { return filepath.Join(r.Dir, "data") }
+
+// StartRoles starts everything as processes of its own: a stock broker, Postgres,
+// the schema, one front-end and as many ledgers as given; it returns when the
+// front-end takes money.
+func (r *Rig) StartRoles(ctx context.Context, ledgers int) error {
+	if err := r.createPostgres(ctx); err != nil {
+		return err
+	}
+	if err := r.StartPostgres(ctx); err != nil {
+		return err
+	}
+	if err := r.StartBroker(ctx); err != nil {
+		return err
+	}
+	if err := r.tool(ctx, "secrets", "secrets", "--out", r.secrets()); err != nil {
+		return err
+	}
+	if err := r.tool(ctx, "migrate", "migrate", "--database-url", r.DatabaseURL()); err != nil {
+		return err
+	}
+	for n := range ledgers {
+		if err := r.StartLedger(ctx, n+1); err != nil {
+			return err
+		}
+	}
+	return r.StartIngest(ctx)
+}
+
+// StartIngest starts the front-end and waits until it takes money.
+func (r *Rig) StartIngest(ctx context.Context) error {
+	if err := r.start(RoleIngest, r.programs.Spillway, "ingest",
+		"--listen", r.address, "--ops-listen", r.opsAddress,
+		"--nats-url", r.BrokerURL(), "--secrets", r.secrets()); err != nil {
+		return err
+	}
+	return r.ready(ctx, RoleIngest)
+}
+
+// StartLedger starts the n-th ledger; it finds its own way to the broker and the
+// database, so nothing is waited for.
+func (r *Rig) StartLedger(_ context.Context, n int) error {
+	return r.start(Ledger(n), r.programs.Spillway, "ledger",
+		"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL())
+}
+
+func (r *Rig) ready(ctx context.Context, role string) error {
+	return r.until(ctx, role, "take money", func(ctx context.Context) error {
+		_, err := get(ctx, r.URL()+"/readyz")
+		return err
+	})
+}
+
+// Restart starts a role again after it was killed.
+func (r *Rig) Restart(ctx context.Context, role string) error {
+	switch role {
+	case RoleUp:
+		return r.StartUp(ctx)
+	case RoleBroker:
+		return r.StartBroker(ctx)
+	case RolePostgres:
+		return r.StartPostgres(ctx)
+	case RoleIngest:
+		return r.StartIngest(ctx)
+	}
+	p, err := r.Process(role)
+	if err != nil {
+		return err
+	}
+	return r.startCommand(p.Command)
+}
+
+// Hold waits for as long as a fault shall last, or until ctx ends.
+func Hold(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Verify runs the product's own check of the invariants from database and broker.
+func (r *Rig) Verify(ctx context.Context) error {
+	args := []string{"verify"}
+	return r.tool(ctx, "verify", append(args, r.where()...)...)
+}
+
+// where tells a tool where database and broker are.
+func (r *Rig) where() []string {
+	if _, err := r.Process(RoleUp); err == nil {
+		return []string{"--data", r.DataDir()}
+	}
+	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL(), "--secrets", r.secrets()}
+}
+
+// StopOrderly ends every role with SIGTERM, donors' door first, and tells whether
+// all of them ended by themselves.
+func (r *Rig) StopOrderly() (orderly bool, err error) {
+	orderly = true
+	for _, role := range []string{RoleUp, RoleIngest, Ledger(1), Ledger(2)} {
+		p, missing := r.Process(role)
+		if missing != nil || !p.Running() {
+			continue
+		}
+		ok, stopErr := p.Stop(stopGrace)
+		if stopErr != nil {
+			return false, stopErr
+		}
+		orderly = orderly && ok
+	}
+	return orderly, nil
+}
