@@ -1,0 +1,58 @@
+package verify
+
+import (
+	"context"
+
+	"spillway/ledger"
+)
+
+// query is a check that the database answers alone.
+type query struct {
+	name      string
+	invariant string
+	holds     string
+	bad       Verdict
+}
+
+// Queries names the checks that a Database must know, in the order of a report.
+func Queries() []string {
+	var names []string
+	for _, q := range catalogue {
+		names = append(names, q.name)
+	}
+	return names
+}
+
+// catalogue is every check that one query over a book can make. Most repeat a
+// constraint of the schema on purpose: a constraint may be dropped, disabled or
+// not yet validated after a restore, and an index may be damaged.
+var catalogue = []query{
+	{"id-once", "I1", "a donation is recorded once", Broken},
+	{"id-derived", "I2", "a donation's ID is one that an idempotency key can give", Broken},
+	{"amounts", "I1", "a donation's amount is its lines and the covered fee, within the contract's limits", Broken},
+	{"lines-add-up", "I1", "a donation's lines add up to what it says of them", Broken},
+	{"lines-numbered", "I1", "a donation's lines are numbered 1 to N, and no line is without its donation", Broken},
+	{"campaign-once", "I1", "a donation names a campaign once", Broken},
+	{"currency", "I1", "a donation's currency is its campaigns'", Broken},
+	{"book", "I2", "rehearsals are in the rehearsal's book and nowhere else", Broken},
+	{"window", "I9", "a donation was received while its campaigns, as they are now, were open", Noted},
+	{"campaign-known", "", "every campaign that was given to is known", Noted},
+	{"totals", "I5", "a campaign's slots add up to its lines", Broken},
+	{"slot-rows", "I5", "a slot's row has a version and counts in its campaign's currency", Broken},
+	{"leases", "", "a slot that holds rows has a term and a lease that agree", Broken},
+	{"conflicts", "I8", "a conflict names a recorded donation with other content", Broken},
+	{"quarantine", "I1", "nothing is in quarantine", Broken},
+}
+
+// queries makes the database's own checks of a book.
+func (r *run) queries(ctx context.Context, book ledger.Book) {
+	for _, q := range catalogue {
+		r.check(Result{Check: q.name, Invariant: q.invariant, Scope: book.String(), Holds: q.holds}, q.bad,
+			func(res *Result, t *tally) (err error) {
+				res.Examined, t.count, err = r.db.Check(ctx, book, q.name, t.max, func(id, detail string) {
+					t.findings = append(t.findings, Finding{ID: id, Detail: detail})
+				})
+				return err
+			})
+	}
+}
