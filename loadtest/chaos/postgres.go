@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"spillway/deploy/onebox/postgres"
@@ -63,9 +64,25 @@ func (r *Rig) StartPostgres(ctx context.Context) error {
 	if err := r.startCommand(command); err != nil {
 		return err
 	}
-	return r.until(ctx, RolePostgres, "answer", func(ctx context.Context) error {
-		return exec.CommandContext(ctx, r.postgres.Program("pg_isready"), "-q", "-h", r.socketDir(), "-U", superuser).Run()
-	})
+	return r.until(ctx, RolePostgres, "answer", func(context.Context) error { return r.postgresAnswers() })
+}
+
+// postgresAnswers reads what pg_ctl -w waits for: the eighth line of postmaster.pid
+// says "ready" once the log is redone and connections are taken.
+func (r *Rig) postgresAnswers() error {
+	text, err := os.ReadFile(filepath.Join(r.postgresDir(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	p, err := r.Process(RolePostgres)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(string(text), "\n")
+	if len(lines) < 8 || lines[0] != strconv.Itoa(p.PID()) || strings.TrimSpace(lines[7]) != "ready" {
+		return fmt.Errorf("postmaster.pid: %q", text)
+	}
+	return nil
 }
 
 // StopPostgresNow is pg_ctl stop -m immediate: sessions die, nothing is written,
