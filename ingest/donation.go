@@ -39,7 +39,21 @@ const (
 	NoDedication DedicationKind = iota
 	InHonor
 	InMemory
+	// UnknownDedication is a word that the contract does not have: a parser keeps
+	// it, so that Validate reports it with all the rest.
+	UnknownDedication
 )
+
+// ParseDedicationKind reads the contract's word. It does not allocate.
+func ParseDedicationKind(word []byte) DedicationKind {
+	switch string(word) {
+	case "in_honor":
+		return InHonor
+	case "in_memory":
+		return InMemory
+	}
+	return UnknownDedication
+}
 
 // String returns the contract's word, or "" for none.
 func (k DedicationKind) String() string {
@@ -68,11 +82,14 @@ func (p *Personal) IsZero() bool { return *p == Personal{} }
 // Payment is how the donation is to be paid.
 type Payment struct {
 	ConfirmationToken string
-	// ExpiresAt is the donor's hint, zero when not given.
+	// ExpiresAtText is the donor's hint as it was sent, "" when not given.
+	ExpiresAtText string
+	// ExpiresAt is the hint in UTC, clamped; Validate sets it.
 	ExpiresAt time.Time
 }
 
-// Donation is a donation as the donor sent it, parsed and trimmed.
+// Donation is a donation as the donor sent it; Validate trims and judges it.
+// Currency may hold a code that is none until then.
 //
 // Its strings may share memory with the request body; whoever keeps one beyond
 // the request copies it.
