@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+)
+
+var (
+	slotRowsSQL = statement("slot_rows")
+	settleSQL   = statement("settle")
+)
+
+// Slots reads the lease's slot whole, in the order of the campaigns.
+//
+// With settled, it first waits until no transaction of this term is in flight, also
+// one whose connection was lost in the middle of its commit: the rows then hold
+// everything that was ever recorded under the lease by whoever called Record
+// before. Errors: ledger.ErrFenced (only with settled), ledger.ErrUnavailable.
+func (b *Book) Slots(ctx context.Context, lease ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+	var rows []campaigns.SlotRow
+	batch := &pgx.Batch{}
+	if settled {
+		batch.Queue("BEGIN")
+		batch.Queue(settleSQL, lease.Slot, lease.Term, lease.Epoch).QueryRow(func(row pgx.Row) error {
+			var held int
+			err := row.Scan(&held)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return ledger.ErrFenced
+			}
+			return err
+		})
+	}
+	batch.Queue(slotRowsSQL, lease.Slot).Query(func(found pgx.Rows) (err error) {
+		rows, err = pgx.CollectRows(found, slotRow)
+		return err
+	})
+	if settled {
+		batch.Queue("COMMIT")
+	}
+	conn, err := b.pool.Acquire(ctx)
+	if err != nil {
+		return nil, sorted("read a slot: connect", err)
+	}
+	defer conn.Release()
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		rollback(ctx, conn)
+		return nil, sorted("read a slot", err)
+	}
+	return rows, nil
+}
