@@ -10,23 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 )
-
-// Load is what a rehearsal offers: a real event's file, or a steady rate.
-type Load struct {
-	RatePerSecond int           // gifts a second, when File is empty
-	For           time.Duration // how long, when File is empty
-	File          string        // CSV or CSV.gz of a real event
-	Speed         float64       // how many times faster than the event
-}
-
-func (l Load) args() []string {
-	if l.File != "" {
-		return []string{"--replay", l.File, "--speed", strconv.FormatFloat(l.Speed, 'f', -1, 64)}
-	}
-	return []string{"--rate", strconv.Itoa(l.RatePerSecond), "--for", l.For.String()}
-}
 
 // Rehearsal is one run of the generator and its audit.
 type Rehearsal struct {

@@ -5,7 +5,6 @@ package chaos
 import (
 	"context"
 	"path/filepath"
-	"time"
 )
 
 // StartUp starts `up` on the rig's data folder and waits until it takes money.
@@ -93,18 +92,6 @@ func (r *Rig) Restart(ctx context.Context, role string) error {
 		return err
 	}
 	return r.startCommand(p.Command)
-}
-
-// Hold waits for as long as a fault shall last, or until ctx ends.
-func Hold(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Verify runs the product's own check of the invariants from database and broker.

@@ -1,0 +1,136 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Scenario is one fault, and how it meets a load.
+type Scenario struct {
+	Name  string // as in the test's name and the result's file
+	Fault string // one sentence for a reader of the results
+	// Load is what it takes: long enough that the fault falls into its middle.
+	Load Load
+	// play starts the service and the load, hurts what it is about, and heals it.
+	play func(ctx context.Context, t *Trial) error
+}
+
+// Trial is one run of a scenario.
+type Trial struct {
+	Rig       *Rig
+	Rehearsal *Rehearsal
+	Load      Load
+	Seed      uint64
+	Notes     map[string]any // what the scenario measured besides
+	Logf      func(format string, args ...any)
+}
+
+// Options say how a scenario is run.
+type Options struct {
+	Programs Programs
+	Load     *Load // instead of the scenario's own
+	Seed     uint64
+	Logf     func(format string, args ...any)
+	Results  string // folder for a JSON document; "" for none
+	Keep     string // folder that gets the rig's folder when the proof fails; "" for none
+}
+
+// Outcome is what a scenario came to.
+type Outcome struct {
+	Scenario  string          `json:"scenario"`
+	Fault     string          `json:"fault"`
+	Holds     bool            `json:"holds"`
+	Why       string          `json:"why,omitempty"` // it does not hold
+	Seed      uint64          `json:"seed,omitempty"`
+	Seconds   float64         `json:"seconds"`
+	Offered   string          `json:"offered"`
+	Notes     map[string]any  `json:"notes,omitempty"`
+	Rehearsal json.RawMessage `json:"rehearsal,omitempty"`
+	// Verdict is nil when the scenario did not get as far.
+	Verdict *Verdict `json:"-"`
+}
+
+// trialWait bounds a whole scenario: start, load, fault, drain, audit.
+const trialWait = 10 * time.Minute
+
+// Play runs the scenario in a rig of its own and judges it: the rehearsal's proof
+// holds, and verify finds nothing. Errors are those of the rig; a proof that fails
+// is an outcome.
+func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, trialWait)
+	defer cancel()
+	rig, err := New(o.Programs)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trial{Rig: rig, Load: s.Load, Seed: o.Seed, Notes: map[string]any{}, Logf: o.Logf}
+	if o.Load != nil {
+		t.Load = *o.Load
+	}
+	began := time.Now()
+	outcome := &Outcome{Scenario: s.Name, Fault: s.Fault, Seed: o.Seed, Notes: t.Notes, Offered: t.Load.String()}
+	err = s.judge(ctx, t, outcome)
+	outcome.Seconds = time.Since(began).Seconds()
+	if err == nil && o.Results != "" {
+		err = outcome.write(o.Results)
+	}
+	failed := err != nil || !outcome.Holds
+	if failed && o.Keep != "" {
+		return outcome, errors.Join(err, rig.Close(true), os.Rename(rig.Dir, filepath.Join(o.Keep, filepath.Base(rig.Dir))))
+	}
+	return outcome, errors.Join(err, rig.Close(false))
+}
+
+func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {
+	if err := s.play(ctx, t); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	t.Logf("%s: healed, waiting for the rest of the load, the drain and the audit", s.Name)
+	verdict, err := t.Rehearsal.Wait(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	o.Verdict, o.Rehearsal = verdict, verdict.Raw
+	if !verdict.Holds() {
+		o.Why = fmt.Sprintf("the rehearsal's proof fails (status %d):\n%s", verdict.ExitCode, verdict.Tail)
+		return nil
+	}
+	if err := t.Rig.Verify(ctx); err != nil {
+		o.Why = fmt.Sprintf("verify finds something: %v", err)
+		return nil
+	}
+	o.Holds = true
+	return nil
+}
+
+func (o *Outcome) write(dir string) error {
+	document, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, o.Scenario+".json"), append(document, '\n'), 0o644)
+}
+
+// begin starts the load and returns once a third of it is accepted.
+func (t *Trial) begin(ctx context.Context) error {
+	h, err := t.Rig.Rehearse("chaos", t.Load)
+	if err != nil {
+		return err
+	}
+	t.Rehearsal = h
+	gifts, err := t.Load.Gifts()
+	if err != nil {
+		return err
+	}
+	return h.AwaitAccepted(ctx, gifts/3)
+}
