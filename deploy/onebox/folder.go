@@ -152,9 +152,11 @@ func (f *Folder) Output(name string) (*os.File, error) {
 // outputBytesMax bounds a log of a child process, looked at when it starts.
 const outputBytesMax = 16 << 20
 
-// Secrets returns the installation's secrets, made by generate at first start.
-func (f *Folder) Secrets(generate func() ([]byte, error)) ([]byte, error) {
-	return f.keep(secretsName, generate)
+// Secrets returns the path of the installation's secrets, made by generate at
+// first start.
+func (f *Folder) Secrets(generate func() ([]byte, error)) (path string, err error) {
+	_, err = f.keep(secretsName, generate)
+	return f.Path(secretsName), err
 }
 
 // keep returns the content of a private file, written durably the first time.
@@ -204,6 +206,8 @@ type Run struct {
 	// PostgresSocketDir is where the private Postgres has its socket: outside the
 	// data folder when a socket's path there would be too long. "" without one.
 	PostgresSocketDir string `json:"postgres_socket_dir,omitempty"`
+	// SecretsFile is the secrets file in use.
+	SecretsFile string `json:"secrets_file"`
 }
 
 // WriteRun publishes where this process can be reached.

@@ -146,7 +146,7 @@ func start(settings []postgres.Setting) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	host := postgres.ThisHost()
-	binaries, err := host.Find(ctx, os.Getenv("SPILLWAY_POSTGRES_BIN"))
+	binaries, err := host.Find(ctx, os.Getenv("SPILLWAY_POSTGRES_BIN"), 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w; run: %s", err, host.Hint())
 	}

@@ -21,7 +21,7 @@ const MajorMin = 15
 const versionTimeout = 5 * time.Second
 
 // ErrNotFound says that no usable Postgres is installed.
-var ErrNotFound = errors.New("no PostgreSQL 15 or newer found")
+var ErrNotFound = errors.New("no usable PostgreSQL found, 15 or newer is needed")
 
 // Binaries is an installed Postgres server.
 type Binaries struct {
@@ -36,8 +36,13 @@ func (b Binaries) Program(name string) string { return filepath.Join(b.Dir, name
 // Find looks for the newest Postgres of at least MajorMin: in explicit when it
 // is given, and then nowhere else, otherwise in PATH (links resolved), where
 // pg_config points, and in the places of Debian, Red Hat, Homebrew and
-// Postgres.app. Errors: ErrNotFound, which names what was seen and too old.
-func (h *Host) Find(ctx context.Context, explicit string) (Binaries, error) {
+// Postgres.app.
+//
+// major, when not 0, is the only version that will do: that of an existing
+// cluster, which no other can open (see ClusterMajor).
+//
+// Errors: ErrNotFound, which names what was seen and does not fit.
+func (h *Host) Find(ctx context.Context, explicit string, major int) (Binaries, error) {
 	dirs := h.candidates(ctx)
 	if explicit != "" {
 		dirs = []string{explicit}
@@ -57,7 +62,7 @@ func (h *Host) Find(ctx context.Context, explicit string) (Binaries, error) {
 			}
 			continue
 		}
-		if b.Major < MajorMin {
+		if b.Major < MajorMin || major != 0 && b.Major != major {
 			seen = append(seen, fmt.Sprintf("%s is %s", b.Dir, b.Version))
 			continue
 		}
@@ -68,6 +73,9 @@ func (h *Host) Find(ctx context.Context, explicit string) (Binaries, error) {
 	switch {
 	case best.Major > 0:
 		return best, nil
+	case major != 0:
+		return Binaries{}, fmt.Errorf("%w: the data folder was made by version %d and opens with no other (seen: %s)",
+			ErrNotFound, major, strings.Join(seen, ", "))
 	case len(seen) > 0:
 		return Binaries{}, fmt.Errorf("%w (too old: %s)", ErrNotFound, strings.Join(seen, ", "))
 	}
