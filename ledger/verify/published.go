@@ -72,10 +72,6 @@ func (r *run) published(ctx context.Context, before func() ([]*campaigns.Snapsho
 	}
 }
 
-func sumOf(row campaigns.SlotRow) sum {
-	return sum{pledgedMinor: row.PledgedMinor, raisedMinor: row.RaisedMinor, donations: row.Donations}
-}
-
 // unchecked files a check of the broker that has no broker to ask.
 func (r *run) unchecked(res Result) {
 	res.Verdict, res.Reason = Unchecked, r.NoStreams

@@ -28,6 +28,7 @@ func Queries() []string {
 // not yet validated after a restore, and an index may be damaged.
 var catalogue = []query{
 	{"id-once", "I1", "a donation is recorded once", Broken},
+	{"row-once", "I1", "a donation has a row number of its own, and so its own lines", Broken},
 	{"id-derived", "I2", "a donation's ID is one that an idempotency key can give", Broken},
 	{"amounts", "I1", "a donation's amount is its lines and the covered fee, within the contract's limits", Broken},
 	{"lines-add-up", "I1", "a donation's lines add up to what it says of them", Broken},
@@ -35,6 +36,7 @@ var catalogue = []query{
 	{"campaign-once", "I1", "a donation names a campaign once", Broken},
 	{"currency", "I1", "a donation's currency is its campaigns'", Broken},
 	{"book", "I2", "rehearsals are in the rehearsal's book and nowhere else", Broken},
+	{"one-book", "I8", "no ID is in both books", Noted},
 	{"window", "I9", "a donation was received while its campaigns, as they are now, were open", Noted},
 	{"campaign-known", "", "every campaign that was given to is known", Noted},
 	{"totals", "I5", "a campaign's slots add up to its lines", Broken},

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,18 @@ func (s sum) String() string {
 	return fmt.Sprintf("pledged %d, raised %d, donations %d", s.pledgedMinor, s.raisedMinor, s.donations)
 }
 
+func (s sum) plus(o sum) (sum, error) {
+	var errs [3]error
+	s.pledgedMinor, errs[0] = money.Add(s.pledgedMinor, o.pledgedMinor)
+	s.raisedMinor, errs[1] = money.Add(s.raisedMinor, o.raisedMinor)
+	s.donations, errs[2] = money.Add(s.donations, o.donations)
+	return s, errors.Join(errs[:]...)
+}
+
+func sumOf(row campaigns.SlotRow) sum {
+	return sum{pledgedMinor: row.PledgedMinor, raisedMinor: row.RaisedMinor, donations: row.Donations}
+}
+
 // rebuild recomputes every total of a book from zero, line by line in this
 // process, and compares it with the sum of its slots. It shares no SQL and no
 // arithmetic with the query "totals" or with what moves the slots.
@@ -46,13 +59,11 @@ func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 		var overflow error
 		err := r.db.Lines(ctx, book, func(campaign string, currency money.Currency, amountMinor int64) {
 			k := totalKey{campaign, currency}
-			s := rebuilt[k]
 			// A donation names a campaign once (the check "campaign-once"), so a
 			// line is a donation to its campaign. Nothing raises yet: capturing
 			// comes with payments.
-			s.donations++
-			var err error
-			if s.pledgedMinor, err = money.Add(s.pledgedMinor, amountMinor); err != nil {
+			s, err := rebuilt[k].plus(sum{pledgedMinor: amountMinor, donations: 1})
+			if err != nil {
 				overflow = fmt.Errorf("%s: %w", k, err)
 			}
 			rebuilt[k] = s
@@ -60,22 +71,19 @@ func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 				r.Progress("rebuild "+book.String()+", lines", res.Examined, 0)
 			}
 		})
-		if err != nil {
+		if err = errors.Join(err, overflow); err != nil {
 			return err
-		}
-		if overflow != nil {
-			return overflow
 		}
 		slots := map[totalKey]sum{}
 		err = r.db.Slots(ctx, book, func(_ int32, row *campaigns.SlotRow) {
 			k := totalKey{row.Campaign, row.Currency}
-			s := slots[k]
-			s.pledgedMinor += row.PledgedMinor
-			s.raisedMinor += row.RaisedMinor
-			s.donations += row.Donations
+			s, err := slots[k].plus(sumOf(*row))
+			if err != nil {
+				overflow = fmt.Errorf("%s: %w", k, err)
+			}
 			slots[k] = s
 		})
-		if err != nil {
+		if err = errors.Join(err, overflow); err != nil {
 			return err
 		}
 		all := maps.Clone(rebuilt)

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,29 +145,27 @@ type comparison struct {
 	tally *tally
 	proof *proof
 
-	quarantined map[quarantineKey]bool
-	batch       []sentDonation
-}
-
-type quarantineKey struct {
-	sequence uint64
-	index    int // -1 for the whole envelope
+	batch []sentDonation
+	// raw backs the batch's sentDonation.raw.
+	raw []byte
+	// suspects are offenders unless their payload turns out to be in quarantine.
+	suspects []suspect
 }
 
 type sentDonation struct {
 	*envelope.Donation
 	sequence uint64
 	index    int
+	raw      []byte // the record as it was stored
+}
+
+type suspect struct {
+	Finding
+	payload [32]byte // SHA-256 of the record, or of the envelope that cannot be read
 }
 
 func (c *comparison) compare() error {
-	c.quarantined = map[quarantineKey]bool{}
-	err := c.db.Quarantined(c.ctx, c.book, c.shard, func(sequence uint64, index int) {
-		c.quarantined[quarantineKey{sequence, index}] = true
-	})
-	if err != nil {
-		return err
-	}
+	var err error
 	if c.Deep {
 		err = c.readAll()
 	} else {
@@ -234,35 +233,65 @@ func sampleSequences(first, last uint64) []uint64 {
 
 // message takes one stored envelope apart.
 func (c *comparison) message(sequence uint64, data []byte) error {
-	due := sequence <= c.state.AckFloor
-	missing := func(index int, what string) {
-		if due && !c.quarantined[quarantineKey{sequence, index}] && !c.quarantined[quarantineKey{sequence, -1}] {
-			c.tally.add(place(c.book, c.shard, sequence, index), what+", acknowledged, and not in quarantine")
-		}
-	}
-	_, err := envelope.Decode(data, func(index int, d *envelope.Donation, _ []byte, err error) {
+	_, err := envelope.Decode(data, func(index int, d *envelope.Donation, raw []byte, err error) {
 		c.res.Examined++
 		if err != nil {
-			missing(index, "unreadable record")
+			c.suspect(sequence, place(c.book, c.shard, sequence, index), "unreadable record, acknowledged and not in quarantine", raw)
 			return
 		}
-		c.batch = append(c.batch, sentDonation{d, sequence, index})
+		begin := len(c.raw)
+		c.raw = append(c.raw, raw...)
+		c.batch = append(c.batch, sentDonation{d, sequence, index, c.raw[begin:len(c.raw):len(c.raw)]})
 	})
 	if err != nil {
 		c.res.Examined++
-		missing(-1, "unreadable envelope")
+		c.suspect(sequence, place(c.book, c.shard, sequence, -1), "unreadable envelope, acknowledged and not in quarantine", data)
 	}
-	if len(c.batch) >= lookupDonations {
+	if len(c.batch) >= lookupDonations || len(c.suspects) >= lookupDonations {
 		return c.flush()
 	}
 	return nil
 }
 
-// flush compares the waiting donations with their rows.
-func (c *comparison) flush() error {
-	if len(c.batch) == 0 {
-		return nil
+// suspect remembers what should be in the book, or else in quarantine. Above the
+// ack floor nothing has to be anywhere yet.
+func (c *comparison) suspect(sequence uint64, id, detail string, payload []byte) {
+	if sequence <= c.state.AckFloor {
+		c.suspects = append(c.suspects, suspect{Finding{id, detail}, sha256.Sum256(payload)})
 	}
+}
+
+// flush compares the waiting donations with their rows, and accuses the suspects
+// that are not in quarantine.
+func (c *comparison) flush() error {
+	if len(c.batch) > 0 {
+		if err := c.flushBatch(); err != nil {
+			return err
+		}
+	}
+	if len(c.suspects) > 0 {
+		hashes := make([][32]byte, len(c.suspects))
+		for i := range c.suspects {
+			hashes[i] = c.suspects[i].payload
+		}
+		kept := map[[32]byte]bool{}
+		if err := c.db.Quarantined(c.ctx, c.book, hashes, func(hash [32]byte) { kept[hash] = true }); err != nil {
+			return err
+		}
+		for _, s := range c.suspects {
+			if !kept[s.payload] {
+				c.tally.add(s.ID, s.Detail)
+			}
+		}
+	}
+	c.batch, c.raw, c.suspects = c.batch[:0], c.raw[:0], c.suspects[:0]
+	if c.Deep {
+		c.Progress("compare "+c.res.Scope, c.res.Examined, 0)
+	}
+	return nil
+}
+
+func (c *comparison) flushBatch() error {
 	ids := make([]ingest.ID, 0, len(c.batch))
 	for _, d := range c.batch {
 		ids = append(ids, d.ID)
@@ -290,20 +319,16 @@ func (c *comparison) flush() error {
 	}
 
 	for _, sent := range c.batch {
-		due := sent.sequence <= c.state.AckFloor
 		row, found := rows[sent.ID]
 		at := place(c.book, c.shard, sent.sequence, sent.index)
-		quarantined := c.quarantined[quarantineKey{sent.sequence, sent.index}] || c.quarantined[quarantineKey{sent.sequence, -1}]
 		switch {
 		case sent.Rehearsal != (c.book == ledger.Rehearsal):
-			c.tally.add(sent.ID.String(), "in the stream of the other book, at "+at)
+			c.suspect(sent.sequence, sent.ID.String(), "in the stream of the other book and not in quarantine, at "+at, sent.raw)
 		case !found:
-			if due && !quarantined {
-				c.tally.add(sent.ID.String(), "acknowledged and not recorded, at "+at)
-			}
+			c.suspect(sent.sequence, sent.ID.String(), "acknowledged and not recorded, at "+at, sent.raw)
 		case row.Fingerprint != sent.Fingerprint:
-			if due && !quarantined && !conflicts[conflictKey{sent.ID, sent.Fingerprint}] {
-				c.tally.add(sent.ID.String(), "other content under a recorded ID, and no conflict recorded, at "+at)
+			if !conflicts[conflictKey{sent.ID, sent.Fingerprint}] {
+				c.suspect(sent.sequence, sent.ID.String(), "other content under a recorded ID, and no conflict recorded, at "+at, sent.raw)
 			}
 		default:
 			if field := contentDiffers(row.Donation, sent.Donation); field != "" {
@@ -312,10 +337,6 @@ func (c *comparison) flush() error {
 				c.proof.rows.add(row.row)
 			}
 		}
-	}
-	c.batch = c.batch[:0]
-	if c.Deep {
-		c.Progress("compare "+c.res.Scope, c.res.Examined, 0)
 	}
 	return nil
 }

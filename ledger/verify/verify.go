@@ -38,9 +38,8 @@ type Database interface {
 	Donations(ctx context.Context, book ledger.Book, ids []ingest.ID, visit func(row int64, d *envelope.Donation)) error
 	// Conflicts visits the recorded conflicts of the donations among ids.
 	Conflicts(ctx context.Context, book ledger.Book, ids []ingest.ID, visit func(id ingest.ID, fp ingest.Fingerprint)) error
-	// Quarantined visits the quarantined messages of a shard's stream. index is the
-	// record's place in its envelope, -1 for the envelope as a whole.
-	Quarantined(ctx context.Context, book ledger.Book, shard int, visit func(sequence uint64, index int)) error
+	// Quarantined visits those of the payload hashes (SHA-256) that are in quarantine.
+	Quarantined(ctx context.Context, book ledger.Book, hashes [][32]byte, visit func(hash [32]byte)) error
 	// Rows visits every recorded donation, in no order.
 	Rows(ctx context.Context, book ledger.Book, visit func(row int64, id ingest.ID, receivedAt time.Time)) error
 	// Lines visits every line of every recorded donation, in no order.
