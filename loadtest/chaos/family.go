@@ -23,9 +23,8 @@ func bindToParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL 
 // temporary folder, so that nobody else's process can match. The caller itself is
 // left out.
 func Family(dir string) ([]int, error) {
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil, err
+	if real, err := filepath.EvalSymlinks(dir); err == nil { // else it is not there any more, or not yet
+		dir = real
 	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 // supervisor starts a server that dies again, and a rig wants it to stay down: so
 // the rig only lets it make the cluster and runs the server itself.
 func (r *Rig) createPostgres(ctx context.Context) error {
-	binaries, err := postgres.ThisHost().Find(ctx, "")
+	binaries, err := postgres.ThisHost().Find(ctx, "", 0)
 	if err != nil {
 		return err
 	}

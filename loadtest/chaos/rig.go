@@ -44,7 +44,9 @@ const (
 // roles as processes. Its methods may be called from several goroutines, those of
 // one role from one at a time.
 type Rig struct {
-	Dir      string
+	Dir string // everything of the rig, but for DataDir when that was moved
+	// DataDir is where `up` keeps its data: below Dir unless changed before StartUp.
+	DataDir  string
 	programs Programs
 
 	address       string // of the donors' front door
@@ -63,7 +65,7 @@ func New(programs Programs) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rig{Dir: dir, programs: programs, processes: map[string]*Process{}}
+	r := &Rig{Dir: dir, DataDir: filepath.Join(dir, "data"), programs: programs, processes: map[string]*Process{}}
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.logPath(""), 0o755))
 	for _, address := range []*string{&r.address, &r.opsAddress, &r.brokerAddress} {
 		var addressErr error
@@ -82,8 +84,10 @@ func (r *Rig) Close(keep bool) error {
 	var err error
 	// Twice: the first pass ends supervisors, the second what they were starting.
 	for range 2 {
-		family, familyErr := Family(r.Dir)
-		err = errors.Join(err, familyErr, KillAll(family...))
+		for _, dir := range []string{r.Dir, r.DataDir} {
+			family, familyErr := Family(dir)
+			err = errors.Join(err, familyErr, KillAll(family...))
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -4,25 +4,16 @@ package chaos
 
 import (
 	"context"
-	"path/filepath"
 )
 
 // StartUp starts `up` on the rig's data folder and waits until it takes money.
 func (r *Rig) StartUp(ctx context.Context) error {
-	return r.StartUpIn(ctx, r.DataDir())
-}
-
-// StartUpIn is StartUp on another data folder.
-func (r *Rig) StartUpIn(ctx context.Context, dir string) error {
 	if err := r.start(RoleUp, r.programs.Spillway,
-		"up", "--data", dir, "--listen", r.address, "--ops-listen", r.opsAddress); err != nil {
+		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress); err != nil {
 		return err
 	}
 	return r.ready(ctx, RoleUp)
 }
-
-// DataDir is where `up` keeps its data.
-func (r *Rig) DataDir() string { return filepath.Join(r.Dir, "data") }
 
 // StartRoles starts everything as processes of its own: a stock broker, Postgres,
 // the schema, one front-end and as many ledgers as given; it returns when the
@@ -103,7 +94,7 @@ func (r *Rig) Verify(ctx context.Context) error {
 // where tells a tool where database and broker are.
 func (r *Rig) where() []string {
 	if _, err := r.Process(RoleUp); err == nil {
-		return []string{"--data", r.DataDir()}
+		return []string{"--data", r.DataDir}
 	}
 	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL(), "--secrets", r.secrets()}
 }
