@@ -18,9 +18,13 @@ type Scenario struct {
 	Fault string // one sentence for a reader of the results
 	// Load is what it takes: long enough that the fault falls into its middle.
 	Load Load
-	// play starts the service and the load, hurts what it is about, and heals it.
-	play func(ctx context.Context, t *Trial) error
+	// Script starts the service and the load, hurts what the scenario is about, and
+	// heals it. The rest of the load, the drain and the audit follow.
+	Script func(t *Trial) []Step
 }
+
+// Step is one thing that a scenario does.
+type Step func(context.Context) error
 
 // Trial is one run of a scenario.
 type Trial struct {
@@ -30,6 +34,7 @@ type Trial struct {
 	Seed      uint64
 	Notes     map[string]any // what the scenario measured besides
 	Logf      func(format string, args ...any)
+	verdict   *Verdict // of the newest rehearsal that ended
 }
 
 // Options say how a scenario is run.
@@ -89,18 +94,20 @@ func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
 }
 
 func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {
-	if err := s.play(ctx, t); err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+	err := t.do(ctx, s.Script(t))
+	if err == nil {
+		t.Logf("%s: healed; the rest of the load, the drain and the audit", s.Name)
+		err = t.Audit(ctx)
 	}
-	t.Logf("%s: healed, waiting for the rest of the load, the drain and the audit", s.Name)
-	verdict, err := t.Rehearsal.Wait(ctx)
+	if v := t.verdict; v != nil {
+		o.Verdict, o.Rehearsal = v, v.Raw
+	}
+	if errors.Is(err, errProof) {
+		o.Why = fmt.Sprintf("the rehearsal's proof fails (status %d):\n%s", t.verdict.ExitCode, t.verdict.Tail)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
-	}
-	o.Verdict, o.Rehearsal = verdict, verdict.Raw
-	if !verdict.Holds() {
-		o.Why = fmt.Sprintf("the rehearsal's proof fails (status %d):\n%s", verdict.ExitCode, verdict.Tail)
-		return nil
 	}
 	if err := t.Rig.Verify(ctx); err != nil {
 		o.Why = fmt.Sprintf("verify finds something: %v", err)
@@ -119,18 +126,4 @@ func (o *Outcome) write(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, o.Scenario+".json"), append(document, '\n'), 0o644)
-}
-
-// begin starts the load and returns once a third of it is accepted.
-func (t *Trial) begin(ctx context.Context) error {
-	h, err := t.Rig.Rehearse("chaos", t.Load)
-	if err != nil {
-		return err
-	}
-	t.Rehearsal = h
-	gifts, err := t.Load.Gifts()
-	if err != nil {
-		return err
-	}
-	return h.AwaitAccepted(ctx, gifts/3)
 }

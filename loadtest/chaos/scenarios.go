@@ -23,102 +23,93 @@ var Scenarios = []Scenario{
 		Name:  "up-and-generator-killed",
 		Fault: "kill -9 of `up` and of the generator in the middle; `up` again on the same data, the generator resumed",
 		Load:  steady(15 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startUp, t.begin, t.kill(RoleUp), t.killGenerator, t.restart(RoleUp), t.resumeGenerator)
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.KillGenerator, t.Restart(RoleUp), t.ResumeGenerator}
 		},
 	},
 	{
 		Name:  "up-killed",
 		Fault: "kill -9 of `up` in the middle, the generator goes on sending; `up` again on the same data",
 		Load:  steady(15 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startUp, t.begin, t.kill(RoleUp), t.hold(2*time.Second), t.restart(RoleUp))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.Hold(2 * time.Second), t.Restart(RoleUp)}
 		},
 	},
 	{
 		Name:  "ledger-killed",
-		Fault: "kill -9 of the only ledger; another is started 3 s later",
+		Fault: "kill -9 of the only ledger; started again 3 s later",
 		Load:  steady(15 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(1), t.begin, t.kill(Ledger(1)), t.hold(3*time.Second), t.restart(Ledger(1)))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(Ledger(1)), t.Hold(3 * time.Second), t.Restart(Ledger(1))}
 		},
 	},
 	{
 		Name:  "broker-killed",
 		Fault: "kill -9 of the broker, back 2 s later on its store; twice",
 		Load:  steady(20 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(2), t.begin,
-				t.kill(RoleBroker), t.hold(2*time.Second), t.restart(RoleBroker), t.hold(4*time.Second),
-				t.kill(RoleBroker), t.hold(2*time.Second), t.restart(RoleBroker))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(2), t.Begin("run"),
+				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Hold(4 * time.Second),
+				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker)}
 		},
 	},
 	{
 		Name:  "ledger-paused",
 		Fault: "one of two ledgers frozen for longer than AckWait and its lease, then let go on",
 		Load:  steady(30 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(2), t.begin,
-				t.pause(Ledger(1)), t.hold(ackWait+lease+2*time.Second), t.resume(Ledger(1)))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(2), t.Begin("run"),
+				t.Pause(Ledger(1)), t.Hold(ackWait + lease + 2*time.Second), t.Resume(Ledger(1))}
 		},
 	},
 	{
-		Name:  "postgres-down",
+		Name:  PostgresDown,
 		Fault: "pg_ctl stop -m immediate, Postgres away for 30 s",
 		Load:  steady(60 * time.Second),
-		play:  postgresDown,
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(2), t.Calm, t.Begin("run"),
+				t.StopPostgres, t.Hold(30 * time.Second), t.Restart(RolePostgres)}
+		},
 	},
 	{
 		Name:  "generator-killed",
 		Fault: "kill -9 of the generator, resumed from its own record",
 		Load:  steady(15 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(1), t.begin, t.killGenerator, t.resumeGenerator)
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(1), t.Begin("run"), t.KillGenerator, t.ResumeGenerator}
 		},
 	},
 	{
 		Name:  "ingest-killed",
-		Fault: "kill -9 of the front-end; back at once",
+		Fault: "kill -9 of the front-end; started again at once",
 		Load:  steady(15 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(1), t.begin, t.kill(RoleIngest), t.restart(RoleIngest))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(RoleIngest), t.Restart(RoleIngest)}
 		},
 	},
 	{
 		Name:  "nemesis",
 		Fault: "a minute of kills, freezes and restarts of every role, drawn from the seed",
 		Load:  steady(75 * time.Second),
-		play: func(ctx context.Context, t *Trial) error {
-			return t.steps(ctx, t.startRoles(2), t.begin, t.nemesis(time.Minute))
+		Script: func(t *Trial) []Step {
+			return []Step{t.StartRoles(2), t.Begin("run"), t.Nemesis(time.Minute)}
 		},
 	},
 }
 
-// postgresDown also compares what donors see before the outage with what they see
-// in a run that holds it.
-func postgresDown(ctx context.Context, t *Trial) error {
-	if err := t.startRoles(2)(ctx); err != nil {
-		return err
-	}
-	before, err := t.calm(ctx)
-	if err != nil {
-		return err
-	}
-	t.Notes["calm"] = before
-	return t.steps(ctx, t.begin,
-		func(context.Context) error { return t.Rig.StopPostgresNow() },
-		t.hold(30*time.Second), t.restart(RolePostgres))
-}
+// PostgresDown is the scenario that donors must not notice at all.
+const PostgresDown = "postgres-down"
 
-// calm is a short undisturbed run of the same rate, for comparison.
-func (t *Trial) calm(ctx context.Context) (*Report, error) {
+// Calm is a short undisturbed run at the scenario's rate, for comparison.
+func (t *Trial) Calm(ctx context.Context) error {
 	h, err := t.Rig.Rehearse("calm", Load{RatePerSecond: t.Load.RatePerSecond, For: 10 * time.Second})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	v, err := h.Wait(ctx)
-	if err != nil {
-		return nil, err
+	t.Rehearsal = h
+	if err := t.Audit(ctx); err != nil {
+		return err
 	}
-	return &v.Report, nil
+	t.Notes["calm"] = t.verdict.Report
+	return nil
 }
