@@ -1,0 +1,388 @@
+// Package feed keeps the front-end's own table of totals: it applies the ledger's
+// frames and snapshots in order and hands every changed total, rendered, to the
+// cache and then to the viewers.
+//
+// The one invariant: an age is published only after the totals that it speaks of.
+// Whoever reads the age first and the total second never shows an as_of that is
+// not true.
+//
+// Goroutines, all started by Run and ended with its context: read (the broker's
+// frames, in order), mend (the snapshots of slots that stand still), publish
+// (changed totals to the cache and the viewers; the cache's only writer).
+package feed
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/campaigns"
+	"spillway/campaigns/render"
+	"spillway/ledger"
+)
+
+// Source is the broker's news of slots.
+type Source interface {
+	// ReadFrames calls handle for every frame, in the order of their stream, from
+	// the start of what is kept, until ctx ends.
+	ReadFrames(ctx context.Context, handle func(*campaigns.Frame)) error
+	// Snapshot reads the newest snapshot of one slot.
+	Snapshot(ctx context.Context, book ledger.Book, slot int32) (*campaigns.Snapshot, error)
+	// Snapshots reads the newest snapshot of every slot.
+	Snapshots(ctx context.Context) ([]*campaigns.Snapshot, error)
+}
+
+// Campaigns says which campaigns there are, and in which currency and book.
+type Campaigns interface {
+	Find(slug string) (*campaigns.Campaign, bool)
+	All() []*campaigns.Campaign
+	// Loaded is closed once the campaigns have been read.
+	Loaded() <-chan struct{}
+}
+
+// Cache takes rendered totals. Only one goroutine calls Put.
+type Cache interface {
+	Put(totals []*render.Total)
+}
+
+// Viewers takes the same totals after the cache has them and their age is public.
+type Viewers interface {
+	Publish(totals []*render.Total)
+}
+
+// Config holds the feed's times. The zero value works.
+type Config struct {
+	// PublishEvery is the least time between two publications, default 25 ms: what
+	// several ledgers say in one tick is rendered once, and it adds a twentieth of
+	// the stated lag.
+	PublishEvery time.Duration
+	// RetryLeast and RetryMost bound the time between two readings of the snapshot
+	// of a slot that still stands, default 50 ms and 1 s. It doubles in between. A
+	// writer sends a snapshot after a failed frame, and every 5 s.
+	RetryLeast, RetryMost time.Duration
+	// SnapshotTimeout bounds one reading, default 2 s.
+	SnapshotTimeout time.Duration
+	// Quiet is how long no frame must come before the start is taken as caught up
+	// when no ledger speaks, default 500 ms; a live ledger speaks every 200 ms.
+	Quiet time.Duration
+	// WarmMost is how long the start waits for slots that stand still, default 15 s.
+	// Beyond it the front-end takes donations all the same, and its totals say their age.
+	WarmMost time.Duration
+	// Now is the clock, default time.Now.
+	Now func() time.Time
+}
+
+// fetchesMost is how many snapshots are read at once.
+const fetchesMost = 4
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.PublishEvery, 25 * time.Millisecond},
+		{&c.RetryLeast, 50 * time.Millisecond},
+		{&c.RetryMost, time.Second},
+		{&c.SnapshotTimeout, 2 * time.Second},
+		{&c.Quiet, 500 * time.Millisecond},
+		{&c.WarmMost, 15 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Feed is the front-end's table of totals.
+type Feed struct {
+	cfg       Config
+	source    Source
+	campaigns Campaigns
+	log       *slog.Logger
+	metrics   *metrics
+
+	mu    sync.RWMutex
+	state *State
+	// opened says that the start is over and totals may be shown.
+	opened bool
+	// resets counts the rises of each book's epoch, reread those after which every
+	// snapshot has been read again. While they differ the book is held: what it
+	// showed last stands.
+	resets, reread map[ledger.Book]int
+	// lastFrame is when the newest frame came.
+	lastFrame time.Time
+
+	ages     [len(ages{})]atomic.Pointer[render.Age]
+	ready    atomic.Bool
+	changed  chan struct{} // capacity 1: something waits for publish
+	unwell   chan struct{} // capacity 1: something waits for mend
+	progress chan struct{} // capacity 1: something happened that the start waits for
+}
+
+// ages is indexed by book; book 0 is none.
+type ages [ledger.Rehearsal + 1]struct{}
+
+// New returns a Feed; Run brings it to life. reg may be nil.
+func New(cfg Config, source Source, all Campaigns, log *slog.Logger, reg prometheus.Registerer) *Feed {
+	f := &Feed{
+		cfg: cfg.withDefaults(), source: source, campaigns: all, log: log,
+		state: NewState(), resets: map[ledger.Book]int{}, reread: map[ledger.Book]int{},
+		changed: make(chan struct{}, 1), unwell: make(chan struct{}, 1), progress: make(chan struct{}, 1),
+	}
+	for i := range f.ages {
+		f.ages[i].Store(render.Unheard)
+	}
+	f.metrics = newMetrics(f, reg)
+	return f
+}
+
+// Age is the published age of a book's totals. Read it before the total. It does
+// not allocate.
+func (f *Feed) Age(book ledger.Book) *render.Age {
+	if int(book) >= len(f.ages) {
+		return render.Unheard
+	}
+	return f.ages[book].Load()
+}
+
+// Ready is nil once every known slot has been applied up to its newest news and
+// the cache is warm. It stays nil: later the ages say what is missing.
+func (f *Feed) Ready() error {
+	if f.ready.Load() {
+		return nil
+	}
+	return campaigns.ErrWarming
+}
+
+// Load renders a campaign's total from the table and asks for it to be put into
+// the cache with the next publication, so that the cache keeps one writer.
+//
+// Errors: campaigns.ErrUnknown, campaigns.ErrWarming.
+func (f *Feed) Load(slug string) (*render.Total, error) {
+	c, ok := f.campaigns.Find(slug)
+	if !ok {
+		select {
+		case <-f.campaigns.Loaded():
+			return nil, campaigns.ErrUnknown
+		default:
+			return nil, campaigns.ErrWarming
+		}
+	}
+	book := c.Book()
+	f.mu.Lock()
+	if !f.opened || f.held(book) {
+		f.mu.Unlock()
+		return nil, campaigns.ErrWarming
+	}
+	t := f.state.Total(book, c.Slug, c.Currency)
+	f.state.MarkChanged(book, c.Slug)
+	f.mu.Unlock()
+	signal(f.changed)
+	f.metrics.rendered.Inc()
+	return render.NewTotal(t, book), nil
+}
+
+// Run warms the cache, becomes ready and keeps the totals fresh until ctx ends. It
+// returns nil then, after everything it started has ended.
+func (f *Feed) Run(ctx context.Context, cache Cache, viewers Viewers) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-f.campaigns.Loaded():
+	}
+	if !f.readAll(ctx) {
+		return nil
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { f.read(ctx) })
+	wg.Go(func() { f.mend(ctx) })
+	if f.catchUp(ctx) {
+		f.open()
+		f.publish(cache, viewers)
+		f.ready.Store(true)
+		f.log.Info("totals are warm", "campaigns", len(f.campaigns.All()))
+		f.publishChanges(ctx, cache, viewers)
+	}
+	wg.Wait()
+	return nil
+}
+
+// read applies frames until ctx ends. A reader that gives up is started again from
+// the start of what is kept: what was seen before is repeated, harmlessly.
+func (f *Feed) read(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := f.source.ReadFrames(ctx, f.apply)
+		if ctx.Err() != nil {
+			return
+		}
+		f.log.Warn("frames stopped, reading again", "err", err)
+		pause(ctx, f.cfg.RetryMost)
+	}
+}
+
+func (f *Feed) apply(frame *campaigns.Frame) {
+	f.mu.Lock()
+	v, reset := f.state.Apply(frame)
+	if reset {
+		f.resets[frame.Book]++
+	}
+	f.lastFrame = f.cfg.Now()
+	f.mu.Unlock()
+	f.metrics.frame(frame.Book, v)
+	switch {
+	case reset:
+		f.log.Warn("a new epoch: reading every slot again", "book", frame.Book, "epoch", frame.Epoch)
+		signal(f.unwell)
+	case v == Gap:
+		f.log.Info("frames are missing, reading the slot's snapshot",
+			"book", frame.Book, "slot", frame.Slot, "term", frame.Term, "number", frame.Number)
+		signal(f.unwell)
+	}
+	if v != Ignored {
+		signal(f.changed)
+	}
+	signal(f.progress)
+}
+
+// catchUp waits until the frames kept by the broker have been applied: until the
+// totals are fresh, or nobody speaks, and no slot stands still. It reports false
+// when ctx ended first.
+func (f *Feed) catchUp(ctx context.Context) bool {
+	begun := f.cfg.Now()
+	check := time.NewTicker(f.cfg.Quiet / 10)
+	defer check.Stop()
+	for {
+		now := f.cfg.Now()
+		waiting, fresh, last := f.condition(now)
+		if last.Before(begun) {
+			last = begun
+		}
+		if waiting == 0 && (fresh || now.Sub(last) >= f.cfg.Quiet) {
+			return true
+		}
+		if now.Sub(begun) >= f.cfg.WarmMost {
+			f.log.Warn("starting although slots stand still: their totals will say their age", "slots", waiting)
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-f.progress:
+		case <-check.C:
+		}
+	}
+}
+
+// condition counts the slots that stand still and the books that are held, and
+// tells whether every book that was heard of is within the stated bound.
+func (f *Feed) condition(now time.Time) (waiting int, fresh bool, lastFrame time.Time) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	heard := false
+	fresh = true
+	for _, b := range ledger.Books {
+		if !f.state.Heard(b) {
+			continue
+		}
+		heard = true
+		waiting += len(f.state.Standing(b, nil))
+		if f.held(b) {
+			waiting++
+		}
+		fresh = fresh && campaigns.Age{AsOf: f.state.AsOf(b)}.Lag(now) <= campaigns.StaleBound
+	}
+	return waiting, heard && fresh, f.lastFrame
+}
+
+// held tells whether the book waits for its snapshots to be read again. The caller
+// holds mu.
+func (f *Feed) held(b ledger.Book) bool { return f.resets[b] != f.reread[b] }
+
+// open ends the start: totals may be shown, and all of them are rendered.
+func (f *Feed) open() {
+	f.mu.Lock()
+	f.opened = true
+	for _, b := range ledger.Books {
+		f.markAll(b)
+	}
+	f.mu.Unlock()
+	signal(f.changed)
+}
+
+// markAll has every total of the book rendered anew, also those of campaigns that
+// nothing was given to, for their epoch is new. The caller holds mu.
+func (f *Feed) markAll(b ledger.Book) {
+	for _, c := range f.campaigns.All() {
+		if c.Book() == b {
+			f.state.MarkChanged(b, c.Slug)
+		}
+	}
+}
+
+// signal leaves one mark in a channel of capacity 1; a mark that is there already
+// says as much.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits for about d and reports false when ctx ended first. The jitter keeps
+// front-ends that lost the broker together from asking together.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// readSnapshots reads the newest snapshot of every slot once.
+func (f *Feed) readSnapshots(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.SnapshotTimeout)
+	defer cancel()
+	all, err := f.source.Snapshots(ctx)
+	if err != nil {
+		f.metrics.snapshotErrors.Inc()
+		return fmt.Errorf("read every slot's snapshot: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, sn := range all {
+		v, _ := f.state.Restore(sn) // a rise of the epoch needs no more than this reading
+		f.metrics.snapshot(sn.Book, v)
+	}
+	return nil
+}
+
+// readAll repeats readSnapshots until it succeeds; it reports false when ctx ended
+// first.
+func (f *Feed) readAll(ctx context.Context) bool {
+	for wait := f.cfg.RetryLeast; ; wait = min(2*wait, f.cfg.RetryMost) {
+		err := f.readSnapshots(ctx)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		f.log.Warn("totals cannot be loaded, trying again", "err", err)
+		if !pause(ctx, wait) {
+			return false
+		}
+	}
+}
