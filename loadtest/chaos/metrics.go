@@ -12,14 +12,17 @@ import (
 	"time"
 )
 
-// metric adds up the samples of one metric, over all its labels, in a document of
-// Prometheus' text format. A metric that is not there counts 0: a vector shows no
-// sample before its first label.
-func metric(document []byte, name string) (sum float64, err error) {
+// metric adds up the samples of one metric that have the label (`name="value"`, ""
+// for any) in a document of Prometheus' text format. A metric that is not there
+// counts 0: a vector shows no sample before its first label.
+func metric(document []byte, name, label string) (sum float64, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(document))
 	for lines.Scan() {
 		rest, found := strings.CutPrefix(lines.Text(), name)
 		if !found || rest == "" || (rest[0] != '{' && rest[0] != ' ') {
+			continue
+		}
+		if !strings.Contains(rest, label) {
 			continue
 		}
 		if i := strings.LastIndexByte(rest, '}'); i >= 0 {
@@ -44,7 +47,7 @@ func (r *Rig) Accepted(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sum, err := metric(document, acceptedMetric)
+	sum, err := metric(document, "ingest_donations_published_total", `outcome="acknowledged"`)
 	return int64(sum), err
 }
 
@@ -78,5 +81,3 @@ func (h *Rehearsal) AwaitAccepted(ctx context.Context, n int64) error {
 		}
 	}
 }
-
-const acceptedMetric = "ingest_accepted_total"

@@ -13,12 +13,22 @@ taken_total_more 999
 other 5
 plain 7.5e1
 `)
-	for name, want := range map[string]float64{"taken_total": 42, "other": 5, "plain": 75, "absent": 0} {
-		if got, err := metric(document, name); got != want || err != nil {
-			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
+	for _, c := range []struct {
+		name, label string
+		want        float64
+	}{
+		{"taken_total", "", 42},
+		{"taken_total", `book="live"`, 12},
+		{"taken_total", `book="other"`, 0},
+		{"other", "", 5},
+		{"plain", "", 75},
+		{"absent", "", 0},
+	} {
+		if got, err := metric(document, c.name, c.label); got != c.want || err != nil {
+			t.Errorf("%s{%s}: %v, %v, want %v", c.name, c.label, got, err, c.want)
 		}
 	}
-	if _, err := metric([]byte("broken x\n"), "broken"); err == nil {
+	if _, err := metric([]byte("broken x\n"), "broken", ""); err == nil {
 		t.Error("a value that is no number passes")
 	}
 }
