@@ -39,7 +39,7 @@ type Snapshot struct {
 func Open(ctx context.Context, url string) (*Snapshot, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("database url: %w", err)
+		return nil, errors.New("database url cannot be read") // the cause may quote a password
 	}
 	for name, value := range map[string]string{
 		"application_name":              "spillway verify",

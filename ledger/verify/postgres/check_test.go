@@ -1,0 +1,315 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"spillway/deploy/onebox/pgtest"
+	"spillway/ledger"
+	ledgerpostgres "spillway/ledger/postgres"
+	"spillway/ledger/verify"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// A healthy installation: three live donations of five lines recorded by two
+// slots, one conflict, one rehearsal.
+const healthy = `
+SET search_path = spillway;
+INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amount_minor, lines_minor, fee_cover_minor,
+    source, seal_key, anonymous, hide_amount, currency, confirmation_token, sealed)
+SELECT seq, id::uuid, id::uuid, '2026-11-22 12:00Z', '2026-11-22 13:00Z', amount, amount - fee, fee,
+    -7, 0, false, false, 'USD', 'ctoken_card_visa', ''
+FROM (VALUES (1, 'a0000000-0000-8000-8000-000000000001', 600, 100), (2, 'a0000000-0000-8000-9000-000000000002', 300, 0),
+    (5, 'a0000000-0000-8000-b000-000000000005', 50, 0)) AS d (seq, id, amount, fee);
+INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES
+    (1, 1, 'river', 300), (1, 2, 'school', 200), (2, 1, 'school', 100), (2, 2, 'river', 200), (5, 1, 'river', 50);
+INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES
+    (1, 'river', 'USD', 500, 2, 2), (1, 'school', 'USD', 300, 2, 1), (2, 'river', 'USD', 50, 1, 1);
+INSERT INTO slot_terms (slot, term, epoch) VALUES (1, 3, 1), (2, 1, 1);
+INSERT INTO slot_leases (slot, term, until, closed, holder) VALUES
+    (1, 3, clock_timestamp() + interval '3 seconds', false, 'one'), (2, 1, clock_timestamp() - interval '1 day', true, 'two');
+INSERT INTO conflicts (id, fingerprint, received_at, record) VALUES
+    ('a0000000-0000-8000-8000-000000000001', 'c0000000-0000-8000-8000-000000000001', '2026-11-22 12:01Z', 'x');
+SET search_path = rehearsal;
+INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amount_minor, lines_minor, fee_cover_minor,
+    source, seal_key, anonymous, hide_amount, currency, confirmation_token, sealed)
+VALUES (1, 'b0000000-0000-8000-8000-000000000001', 'b0000000-0000-8000-8000-000000000001', '2026-11-22 12:00Z', '2026-11-22 13:00Z',
+    1, 1, 0, 0, 0, false, false, 'USD', 'ctoken_card_visa', '');
+INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (1, 1, 'drill', 1);
+INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES (1, 'drill', 'USD', 1, 1, 1);
+INSERT INTO slot_terms (slot, term, epoch) VALUES (1, 1, 1);
+INSERT INTO slot_leases (slot, term, until, closed, holder) VALUES (1, 1, clock_timestamp(), true, 'one');
+RESET search_path;
+`
+
+// The healthy donations, by their row numbers.
+const (
+	first  = "a0000000-0000-8000-8000-000000000001"
+	second = "a0000000-0000-8000-9000-000000000002"
+	fifth  = "a0000000-0000-8000-b000-000000000005"
+)
+
+func TestChecks_NameEachKindOfDamage(t *testing.T) {
+	template := installation(t)
+	t.Run("a healthy installation", func(t *testing.T) {
+		report := check(t, copyOf(t, template))
+		for _, res := range report.Results {
+			if res.Verdict != verify.Holds {
+				t.Errorf("%s %s: %s %v %s", res.Check, res.Scope, res.Verdict, res.Findings, res.Reason)
+			}
+			if res.Scope == "live" && res.Examined == 0 && res.Check != "quarantine" {
+				t.Errorf("%s examined nothing", res.Check)
+			}
+		}
+	})
+
+	// Damage is done the way that gets past the schema: triggers do not fire for a
+	// replica's session, and constraints can be dropped.
+	const drop = "ALTER TABLE %s DROP CONSTRAINT %s;"
+	for _, c := range []struct {
+		name, damage string
+		want         map[string]string // check: ID of an offender; no other check may speak
+	}{
+		{"a donation recorded twice",
+			fmt.Sprintf(drop, "donations", "donations_pkey") + `INSERT INTO donations SELECT * FROM donations WHERE seq = 5`,
+			// its line is now claimed by two rows and counted twice
+			map[string]string{"id-once": fifth, "row-once": fifth, "totals": "river USD"}},
+		{"two donations of one row number", `UPDATE donations SET seq = 1 WHERE seq = 5`,
+			map[string]string{"row-once": fifth, "lines-add-up": fifth, "lines-numbered": "row 5", "totals": "river USD"}},
+		{"an ID that no key gives", `UPDATE donations SET id = 'a0000000-0000-4000-8000-000000000005' WHERE seq = 5`,
+			map[string]string{"id-derived": "a0000000-0000-4000-8000-000000000005"}},
+		{"an ID of another variant", `UPDATE donations SET id = 'a0000000-0000-8000-c000-000000000005' WHERE seq = 5`,
+			map[string]string{"id-derived": "a0000000-0000-8000-c000-000000000005"}},
+		{"an amount that is not lines and fee",
+			fmt.Sprintf(drop, "donations", "donations_amount_is_lines_and_fee") + `UPDATE donations SET amount_minor = 601 WHERE seq = 1`,
+			map[string]string{"amounts": first}},
+		{"an amount beyond the processor's", `UPDATE donations SET amount_minor = 100000600, fee_cover_minor = 100000100 WHERE seq = 1`,
+			map[string]string{"amounts": first}},
+		{"a negative fee",
+			fmt.Sprintf(drop, "donations", "donations_fee_not_negative") + `UPDATE donations SET amount_minor = 49, fee_cover_minor = -1 WHERE seq = 5`,
+			map[string]string{"amounts": fifth}},
+		{"amounts that overflow",
+			fmt.Sprintf(drop, "donations", "donations_amount_is_lines_and_fee") + `UPDATE donations SET fee_cover_minor = 9223372036854775807 WHERE seq = 5`,
+			map[string]string{"amounts": fifth}},
+		{"a card token that lives too long", `UPDATE donations SET token_expires_at = received_at + interval '12 hours 1 second' WHERE seq = 5`,
+			map[string]string{"amounts": fifth}},
+		{"sealed bytes without a key",
+			fmt.Sprintf(drop, "donations", "donations_sealed_has_key") + `UPDATE donations SET sealed = 'x' WHERE seq = 5`,
+			map[string]string{"amounts": fifth}},
+		{"a line that was raised", `UPDATE lines SET amount_minor = 51 WHERE donation_seq = 5`,
+			map[string]string{"lines-add-up": fifth, "totals": "river USD"}},
+		{"a line that is gone", `DELETE FROM lines WHERE donation_seq = 1 AND line_no = 2`,
+			map[string]string{"lines-add-up": first, "totals": "school USD"}},
+		{"a donation without lines", `DELETE FROM lines WHERE donation_seq = 5`,
+			map[string]string{"lines-add-up": fifth, "totals": "river USD"}},
+		{"a hole in the lines", `UPDATE lines SET line_no = 3 WHERE donation_seq = 2 AND line_no = 2`,
+			map[string]string{"lines-numbered": second}},
+		{"lines numbered from 0",
+			fmt.Sprintf(drop, "lines", "lines_number_positive") + `UPDATE lines SET line_no = 0 WHERE donation_seq = 5`,
+			map[string]string{"lines-numbered": fifth}},
+		{"a line number twice",
+			fmt.Sprintf(drop, "lines", "lines_pkey") + `UPDATE lines SET line_no = 1 WHERE donation_seq = 2`,
+			map[string]string{"lines-numbered": second}},
+		{"a line of nothing",
+			fmt.Sprintf(drop, "lines", "lines_amount_positive") +
+				`INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (5, 2, 'school', 0);
+				UPDATE slots SET donations = 3 WHERE campaign = 'school'`,
+			map[string]string{"lines-numbered": fifth}},
+		{"a line whose donation is gone", `DELETE FROM donations WHERE seq = 5`,
+			map[string]string{"lines-numbered": "row 5", "totals": "river USD"}},
+		{"a campaign twice in a donation", `UPDATE lines SET campaign = 'river' WHERE donation_seq = 1`,
+			map[string]string{"campaign-once": first, "totals": "school USD"}},
+		{"a slot that counted twice", `UPDATE slots SET pledged_minor = pledged_minor + 50, donations = donations + 1 WHERE slot = 2`,
+			map[string]string{"totals": "river USD"}},
+		{"a slot with the money and not the number", `UPDATE slots SET donations = donations - 1 WHERE slot = 2`,
+			map[string]string{"totals": "river USD"}},
+		{"a slot that raised before anything was charged", `UPDATE slots SET raised_minor = 1 WHERE slot = 2`,
+			map[string]string{"totals": "river USD"}},
+		{"a slot that is gone", `DELETE FROM slots WHERE slot = 2`,
+			map[string]string{"totals": "river USD"}},
+		{"a slot in another currency", `UPDATE slots SET currency = 'EUR' WHERE slot = 2`,
+			map[string]string{"totals": "river EUR"}},
+		{"a slot of a campaign that nobody gave to",
+			`INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES (2, 'ghost', 'USD', 1, 1, 1)`,
+			map[string]string{"totals": "ghost USD"}},
+		{"a slot that was never changed",
+			fmt.Sprintf(drop, "slots", "slots_version_positive") + `UPDATE slots SET version = 0 WHERE slot = 2`,
+			map[string]string{"slot-rows": "slot 2 river USD"}},
+		{"a lease of another term", `UPDATE slot_leases SET term = 2 WHERE slot = 1`,
+			map[string]string{"leases": "slot 1"}},
+		{"a slot without a term", `DELETE FROM slot_terms WHERE slot = 2`,
+			map[string]string{"leases": "slot 2"}},
+		{"a slot without a lease", `DELETE FROM slot_leases WHERE slot = 2`,
+			map[string]string{"leases": "slot 2"}},
+		{"a lease for ever", `UPDATE slot_leases SET until = 'infinity' WHERE slot = 1`,
+			map[string]string{"leases": "slot 1"}},
+		{"a term of an epoch to come", `UPDATE slot_terms SET epoch = 2 WHERE slot = 1`,
+			map[string]string{"leases": "slot 1"}},
+		{"an installation without an epoch", `DELETE FROM installation`,
+			map[string]string{"leases": "slot 1"}},
+		{"a conflict with nobody", `UPDATE conflicts SET id = 'a0000000-0000-8000-8000-000000000009'`,
+			map[string]string{"conflicts": "a0000000-0000-8000-8000-000000000009"}},
+		{"a conflict with itself", `UPDATE conflicts SET fingerprint = id`,
+			map[string]string{"conflicts": first}},
+		{"something in quarantine",
+			`INSERT INTO quarantine (payload_hash, stream, sequence, record_index, stored_at, reason, detail, payload)
+			VALUES (sha256('x'), 'DONATIONS_0', 17, 3, now(), 'malformed', 'tag', 'x')`,
+			map[string]string{"quarantine": "DONATIONS_0:17[3]"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			database := copyOf(t, template)
+			execute(t, database, "SET search_path = spillway; SET session_replication_role = replica; "+c.damage)
+			wantSpeaking(t, check(t, database), "live", c.want)
+		})
+	}
+}
+
+// wantSpeaking checks that the named checks of a book, and no others of any
+// book, speak, each naming the ID.
+func wantSpeaking(t *testing.T, report *verify.Report, scope string, want map[string]string) {
+	t.Helper()
+	for _, res := range report.Results {
+		id, expected := want[res.Check]
+		expected = expected && res.Scope == scope
+		switch {
+		case res.Verdict == verify.Unchecked:
+			t.Errorf("%s %s: unchecked: %s", res.Check, res.Scope, res.Reason)
+		case expected && res.Verdict == verify.Holds:
+			t.Errorf("%s %s does not notice", res.Check, res.Scope)
+		case !expected && res.Verdict != verify.Holds:
+			t.Errorf("%s %s: %s %v", res.Check, res.Scope, res.Verdict, res.Findings)
+		case expected && !slices.ContainsFunc(res.Findings, func(f verify.Finding) bool { return f.ID == id }):
+			t.Errorf("%s %s names %v, not %s", res.Check, res.Scope, res.Findings, id)
+		case expected && res.Offenders < int64(len(res.Findings)):
+			t.Errorf("%s %s counts %d offenders and lists %d", res.Check, res.Scope, res.Offenders, len(res.Findings))
+		}
+	}
+}
+
+// A snapshot is of one moment, and a failed query does not spoil the next one.
+func TestSnapshot_SeesNothingNewAndSurvivesErrors(t *testing.T) {
+	database := copyOf(t, installation(t))
+	s, err := Open(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, _, err := s.Check(t.Context(), ledger.Live, "no-such-check", 1, nil); err == nil {
+		t.Error("an unknown check ran")
+	}
+	execute(t, database, `INSERT INTO spillway.quarantine (payload_hash, stream, sequence, record_index, stored_at, reason, detail, payload)
+		VALUES (sha256('x'), 'DONATIONS_0', 17, -1, now(), 'malformed', 'tag', 'x')`)
+	if examined, _, err := s.Check(t.Context(), ledger.Live, "quarantine", 1, func(string, string) {}); err != nil || examined != 0 {
+		t.Errorf("the snapshot sees %d new rows: %v", examined, err)
+	}
+	if err := s.in(t.Context(), ledger.Rehearsal, func() error {
+		_, err := s.conn.Exec(t.Context(), "SELECT 1/0")
+		return err
+	}); err == nil {
+		t.Error("no error from a division by zero")
+	}
+	if examined, _, err := s.Check(t.Context(), ledger.Live, "id-once", 1, func(string, string) {}); err != nil || examined != 3 {
+		t.Errorf("after an error: %d donations: %v", examined, err)
+	}
+	if err := s.in(t.Context(), ledger.Live, func() error {
+		_, err := s.conn.Exec(t.Context(), "DELETE FROM quarantine")
+		return err
+	}); err == nil {
+		t.Error("the snapshot can write")
+	}
+}
+
+// Every check of the catalogue has a file, and every file is a check's.
+func TestChecks_AreTheCatalogue(t *testing.T) {
+	entries, err := files.ReadDir("sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, e := range entries {
+		if name := strings.TrimSuffix(e.Name(), ".sql"); name != "donations" {
+			have = append(have, name)
+		}
+	}
+	want := verify.Queries()
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		t.Errorf("files %q, catalogue %q", have, want)
+	}
+}
+
+// installation is the address of a migrated, healthy database, to be copied.
+func installation(t *testing.T) string {
+	t.Helper()
+	database := pgtest.URL(t)
+	db, err := ledgerpostgres.Open(ledgerpostgres.Config{URL: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Migrate(t.Context())
+	db.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, database, healthy)
+	return database
+}
+
+// copyOf makes a database of the test's own from a template.
+func copyOf(t *testing.T, template string) string {
+	t.Helper()
+	u, err := url.Parse(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin := u.String()
+	name := fmt.Sprintf("%s_%x", from, t.Name())
+	if len(name) > 60 { // Postgres cuts names at 63 bytes
+		name = name[:20] + name[len(name)-40:]
+	}
+	execute(t, admin, fmt.Sprintf("CREATE DATABASE %q TEMPLATE %q", name, from))
+	t.Cleanup(func() { execute(t, admin, fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", name)) })
+	u.Path = "/" + name
+	return u.String()
+}
+
+func execute(t *testing.T, database, statements string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // also at the end of a test
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(ctx, statements); err != nil {
+		t.Error(err)
+	}
+	if err := conn.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// check runs the database's checks and nothing of the broker's.
+func check(t *testing.T, database string) *verify.Report {
+	t.Helper()
+	report, err := verify.Run(t.Context(), verify.Config{Rebuild: true}, verify.Deps{
+		Open: func(ctx context.Context) (verify.Database, error) { return Open(ctx, database) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report.Results = slices.DeleteFunc(report.Results, func(r verify.Result) bool {
+		return strings.Contains(r.Scope, "/") || r.Check == "published" || r.Check == "rebuild" || r.Check == "durable" || r.Check == "waiting" || r.Check == "recorded"
+	})
+	return report
+}
