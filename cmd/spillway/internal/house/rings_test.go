@@ -65,10 +65,11 @@ var spillway = rules{
 		"ingest",
 	},
 	rings: map[string]ring{
-		"ingest/envelope": contracts,
-		"ingest/keyring":  contracts,
-		"ingest/problem":  contracts,
-		"campaigns/wire":  contracts,
+		"ingest/envelope":  contracts,
+		"ingest/keyring":   contracts,
+		"ingest/problem":   contracts,
+		"campaigns/wire":   contracts,
+		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 
 		"ingest/admission":    services,
 		"ingest/httpapi":      services,
