@@ -1,0 +1,374 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"spillway/ingest"
+	"spillway/ingest/envelope"
+	"spillway/ledger"
+)
+
+const (
+	// retryWait is the pause before an envelope that found no leader of its stream
+	// is sent again under the same message ID.
+	retryWait = 50 * time.Millisecond
+	// ackQueueLen holds every answer that may be under way: one for each envelope in
+	// flight and those of envelopes given up.
+	ackQueueLen = 256
+)
+
+// lane is the road of one book's shard. Callers append to the filling envelope
+// under its mutex; its goroutine alone talks to the broker, so that a caller is
+// never held up by a socket.
+type lane struct {
+	p       *Publisher
+	book    ledger.Book
+	stream  string
+	subject string
+	wake    chan struct{} // there is something to send and a place for it
+
+	mu               sync.Mutex
+	open             bool
+	queue            []*outgoing // oldest first; the last one is filling
+	waitingDonations int         // joined and not yet settled
+	waitingBytes     int
+	places           int // free places in flight
+
+	// The goroutine's own.
+	inFlight  []*outgoing // in order of sending
+	replies   string      // prefix of the reply subjects
+	lastToken uint64
+	answers   chan *nats.Msg
+	failing   string // the failure that was logged last, "" after a success
+}
+
+func newLane(p *Publisher, book ledger.Book, shard int) *lane {
+	return &lane{
+		p: p, book: book, stream: Stream(book, shard), subject: donationSubject(book, shard),
+		wake: make(chan struct{}, 1), places: p.cfg.InFlight,
+	}
+}
+
+// publish joins the filling envelope and waits until it is settled.
+func (l *lane) publish(d *envelope.Donation) error {
+	o, err := l.join(d)
+	if err != nil {
+		return err
+	}
+	<-o.done
+	err = o.err
+	l.p.release(o)
+	return err
+}
+
+func (l *lane) join(d *envelope.Donation) (*outgoing, error) {
+	cfg := &l.p.cfg
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open {
+		return nil, ingest.ErrNotReady
+	}
+	if l.waitingDonations >= cfg.WaitingDonationsMax || l.waitingBytes >= cfg.WaitingBytesMax {
+		l.p.metrics.busy.Inc()
+		return nil, ingest.ErrBusy
+	}
+	var o *outgoing
+	if n := len(l.queue); n > 0 && l.queue[n-1].count < cfg.EnvelopeDonationsMax {
+		o = l.queue[n-1]
+	} else {
+		o = l.begin()
+	}
+	before := len(o.data)
+	o.data = envelope.AppendDonation(o.data, d)
+	if size := len(o.data) - before; len(o.data) > cfg.EnvelopeBytesMax && o.count > 0 {
+		o.data = o.data[:before]
+		o = l.begin()
+		o.data = envelope.AppendDonation(o.data, d)
+		l.waitingBytes += size
+	} else {
+		l.waitingBytes += size
+	}
+	o.count++
+	o.refs.Add(1)
+	l.waitingDonations++
+	if l.places > 0 && o.count == 1 {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	return o, nil
+}
+
+// begin adds an empty envelope to the queue.
+func (l *lane) begin() *outgoing {
+	o := l.p.newOutgoing(l.stream)
+	l.waitingBytes += len(o.data)
+	l.queue = append(l.queue, o)
+	return o
+}
+
+// run sends and settles until ctx ends and nothing is left to settle.
+func (l *lane) run(ctx context.Context) error {
+	l.replies = nats.NewInbox() + "."
+	l.answers = make(chan *nats.Msg, ackQueueLen)
+	sub, err := l.p.b.nc.ChanSubscribe(l.replies+"*", l.answers)
+	if err != nil {
+		return fmt.Errorf("publisher of %s: %w", l.stream, err)
+	}
+	defer sub.Unsubscribe() // an error says that the connection is closed anyway
+
+	l.setOpen(true)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	changed := l.p.b.link.changed()
+	stop, drained := ctx.Done(), (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-l.wake:
+		case m := <-l.answers:
+			l.answer(m)
+		case <-timer.C:
+		case <-changed:
+			changed = l.p.b.link.changed()
+			l.checkConnection()
+		case <-stop:
+			l.setOpen(false)
+			stop, drained = nil, time.After(l.p.cfg.AckTimeout)
+		case <-drained:
+			l.expire(time.Time{})
+		}
+		now := time.Now()
+		l.expire(now)
+		l.send(now)
+		if stop == nil && l.idle() {
+			return nil
+		}
+		timer.Reset(l.nextDeadline().Sub(now))
+	}
+}
+
+func (l *lane) setOpen(open bool) {
+	l.mu.Lock()
+	l.open = open
+	l.mu.Unlock()
+}
+
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inFlight) == 0 && len(l.queue) == 0
+}
+
+// send fills the free places in flight, and repeats what is due for a repeat.
+func (l *lane) send(now time.Time) {
+	for _, o := range l.inFlight {
+		if !o.retryAt.IsZero() && !now.Before(o.retryAt) {
+			l.transmit(o, now)
+			break // transmit may have changed inFlight; others follow on the next turn
+		}
+	}
+	for {
+		l.mu.Lock()
+		if l.places == 0 || len(l.queue) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		o := l.queue[0]
+		l.queue = slices.Delete(l.queue, 0, 1)
+		l.places--
+		l.mu.Unlock()
+		l.inFlight = append(l.inFlight, o)
+		l.transmit(o, now)
+	}
+}
+
+// transmit hands one envelope to the connection, if that is the one the gate has
+// seen proof for; otherwise it is settled as not sent.
+func (l *lane) transmit(o *outgoing, now time.Time) {
+	again := !o.sentAt.IsZero()
+	generation, connected := l.p.b.generation()
+	var err error
+	switch {
+	case again && generation != o.generation:
+		l.settle(o, fmt.Errorf("%w: connection lost", ingest.ErrUnknown))
+		return
+	case !connected:
+		err = fmt.Errorf("%w: no connection to the broker", ingest.ErrNotReady)
+	case l.p.cfg.Gate != nil:
+		err = l.p.cfg.Gate.allows(generation)
+	}
+	if err == nil {
+		l.lastToken++
+		o.token, o.generation, o.sentAt, o.retryAt = l.lastToken, generation, now, time.Time{}
+		o.msg.Subject, o.msg.Reply, o.msg.Data = l.subject, l.replies+strconv.FormatUint(o.token, 10), o.data
+		err = sendError(l.p.b.nc.PublishMsg(&o.msg))
+	}
+	if err == nil {
+		return
+	}
+	if again { // the first try may have reached the broker
+		err = fmt.Errorf("%w: %w", ingest.ErrUnknown, err)
+	}
+	l.settle(o, err)
+}
+
+// sendError sorts what PublishMsg says: these errors come before anything is
+// written; after any other the broker may have the message.
+func sendError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, before := range []error{
+		nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionDraining,
+		nats.ErrMaxPayload, nats.ErrHeadersNotSupported, nats.ErrBadSubject,
+	} {
+		if errors.Is(err, before) {
+			return fmt.Errorf("%w: %w", ingest.ErrNotReady, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ingest.ErrUnknown, err)
+}
+
+// pubAck is JetStream's answer to a publication.
+type pubAck struct {
+	Stream   string `json:"stream"`
+	Sequence uint64 `json:"seq"`
+	Error    *struct {
+		Code        int    `json:"err_code"`
+		Description string `json:"description"`
+	} `json:"error"`
+}
+
+// answer settles the envelope that m is about.
+func (l *lane) answer(m *nats.Msg) {
+	token, _ := strconv.ParseUint(strings.TrimPrefix(m.Subject, l.replies), 10, 64)
+	i := slices.IndexFunc(l.inFlight, func(o *outgoing) bool { return o.token == token })
+	if i < 0 {
+		return // given up before
+	}
+	o := l.inFlight[i]
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		// Nobody leads the stream at this moment: nobody has it. The same message ID
+		// goes out again until the deadline.
+		o.retryAt = time.Now().Add(retryWait)
+		return
+	}
+	l.settle(o, l.ackError(o, m.Data))
+}
+
+// ackError returns nil only for an acknowledgement from the expected stream that
+// came on the connection the envelope left by.
+func (l *lane) ackError(o *outgoing, data []byte) error {
+	var ack pubAck
+	if err := json.Unmarshal(data, &ack); err != nil {
+		return fmt.Errorf("%w: the broker's answer cannot be read", ingest.ErrUnknown)
+	}
+	if ack.Error != nil {
+		return fmt.Errorf("%w: broker: %s (%d)", ingest.ErrUnknown, ack.Error.Description, ack.Error.Code)
+	}
+	if ack.Stream != l.stream || ack.Sequence == 0 {
+		return fmt.Errorf("%w: acknowledged by stream %q", ingest.ErrUnknown, ack.Stream)
+	}
+	if generation, _ := l.p.b.generation(); generation != o.generation {
+		return fmt.Errorf("%w: acknowledged by another connection", ingest.ErrUnknown)
+	}
+	return nil
+}
+
+// checkConnection settles what was sent on a connection that is no more. What was
+// not sent is refused when it is its turn, or leaves by the next connection.
+func (l *lane) checkConnection() {
+	generation, connected := l.p.b.generation()
+	for i := len(l.inFlight) - 1; i >= 0; i-- {
+		if o := l.inFlight[i]; !connected || o.generation != generation {
+			l.settle(o, fmt.Errorf("%w: connection lost", ingest.ErrUnknown))
+		}
+	}
+}
+
+// expire settles what is over its deadline; at the zero time, everything.
+func (l *lane) expire(now time.Time) {
+	late := func(o *outgoing) bool { return now.IsZero() || now.Sub(o.joinedAt) >= l.p.cfg.AckTimeout }
+	for len(l.inFlight) > 0 && late(l.inFlight[0]) {
+		l.settle(l.inFlight[0], fmt.Errorf("%w: no acknowledgement in %v", ingest.ErrUnknown, l.p.cfg.AckTimeout))
+	}
+	for {
+		l.mu.Lock()
+		if len(l.queue) == 0 || !late(l.queue[0]) {
+			l.mu.Unlock()
+			return
+		}
+		o := l.queue[0]
+		l.queue = slices.Delete(l.queue, 0, 1)
+		l.mu.Unlock()
+		l.settleUnsent(o, fmt.Errorf("%w: no turn in %v", ingest.ErrNotReady, l.p.cfg.AckTimeout))
+	}
+}
+
+// nextDeadline is when the goroutine has to look again by itself.
+func (l *lane) nextDeadline() time.Time {
+	next := time.Now().Add(time.Hour)
+	earlier := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	for _, o := range l.inFlight {
+		earlier(o.joinedAt.Add(l.p.cfg.AckTimeout))
+		if !o.retryAt.IsZero() {
+			earlier(o.retryAt)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) > 0 {
+		earlier(l.queue[0].joinedAt.Add(l.p.cfg.AckTimeout))
+	}
+	return next
+}
+
+// settle answers every waiter of an envelope in flight and frees its place.
+func (l *lane) settle(o *outgoing, err error) {
+	if i := slices.Index(l.inFlight, o); i >= 0 {
+		l.inFlight = slices.Delete(l.inFlight, i, i+1)
+	}
+	l.mu.Lock()
+	l.places++
+	l.mu.Unlock()
+	l.settleUnsent(o, err)
+}
+
+func (l *lane) settleUnsent(o *outgoing, err error) {
+	l.mu.Lock()
+	l.waitingDonations -= o.count
+	l.waitingBytes -= len(o.data)
+	l.mu.Unlock()
+	l.p.metrics.settled(o, err)
+	l.report(o, err)
+	o.err = err
+	close(o.done)
+	l.p.release(o)
+}
+
+// report logs the first of a row of equal failures, and the end of the row.
+func (l *lane) report(o *outgoing, err error) {
+	switch {
+	case err == nil && l.failing != "":
+		l.p.b.log.Info("donations are acknowledged again", "stream", l.stream)
+		l.failing = ""
+	case err != nil && l.failing != err.Error():
+		l.failing = err.Error()
+		l.p.b.log.Warn("donations not acknowledged", "stream", l.stream, "donations", o.count, "error", err)
+	}
+}

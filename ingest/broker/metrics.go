@@ -1,0 +1,89 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/ingest"
+)
+
+// register registers c and returns it, or the one that stands there already: two
+// publishers of one process share their counters.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	err := reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	if err != nil {
+		panic(err) // two metrics of one name and different shape: our own mistake
+	}
+	return c
+}
+
+type publisherMetrics struct {
+	donations  prometheus.Histogram // per envelope
+	bytes      prometheus.Histogram
+	ackSeconds prometheus.Histogram
+	results    map[error]prometheus.Counter // donations by outcome
+	busy       prometheus.Counter
+}
+
+func newPublisherMetrics(reg prometheus.Registerer, p *Publisher) *publisherMetrics {
+	outcomes := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ingest_donations_published_total",
+		Help: "Donations handed to the publisher, by what became of them.",
+	}, []string{"outcome"}))
+	m := &publisherMetrics{
+		donations: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ingest_envelope_donations", Help: "Donations that travelled in one envelope.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		})),
+		bytes: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ingest_envelope_bytes", Help: "Size of one envelope.",
+			Buckets: prometheus.ExponentialBuckets(256, 2, 12),
+		})),
+		ackSeconds: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ingest_broker_ack_seconds", Help: "Time from sending an envelope to its acknowledgement.",
+			Buckets:                     prometheus.ExponentialBuckets(50e-6, 2, 17),
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
+		})),
+		results: map[error]prometheus.Counter{
+			nil:                outcomes.WithLabelValues("acknowledged"),
+			ingest.ErrUnknown:  outcomes.WithLabelValues("unknown"),
+			ingest.ErrNotReady: outcomes.WithLabelValues("not_ready"),
+		},
+		busy: outcomes.WithLabelValues("busy"),
+	}
+	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ingest_waiting_donations", Help: "Donations that wait for the broker's acknowledgement.",
+	}, func() float64 { n, _ := p.Waiting(); return float64(n) })))
+	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ingest_waiting_bytes", Help: "Bytes of envelopes that wait for the broker's acknowledgement.",
+	}, func() float64 { _, n := p.Waiting(); return float64(n) })))
+	return m
+}
+
+// settled counts an envelope's end.
+func (m *publisherMetrics) settled(o *outgoing, err error) {
+	outcome := error(nil)
+	switch {
+	case errors.Is(err, ingest.ErrUnknown):
+		outcome = ingest.ErrUnknown
+	case err != nil:
+		outcome = ingest.ErrNotReady
+	}
+	m.results[outcome].Add(float64(o.count))
+	if outcome == nil {
+		m.donations.Observe(float64(o.count))
+		m.bytes.Observe(float64(len(o.data)))
+		m.ackSeconds.Observe(time.Since(o.sentAt).Seconds())
+	}
+}

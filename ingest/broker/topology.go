@@ -1,0 +1,244 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/ledger"
+)
+
+// ErrTopology says that a stream or consumer exists with settings that are not
+// safe or not ours. It is left as it is: a person decides.
+var ErrTopology = errors.New("broker's streams are not as they must be")
+
+const (
+	// duplicatesWindow is how long the broker remembers envelope IDs: only a lane's
+	// own retry within its ack deadline relies on it, the ledger on nothing of it.
+	// Each ID costs the broker about a hundred bytes.
+	duplicatesWindow = 15 * time.Second
+	// framesMaxAge keeps many times what lies between two snapshots (5 s); a reader
+	// that is further behind sees a gap and reads those.
+	framesMaxAge = 2 * time.Minute
+
+	// AckWait is how long a fetched message may go without a word before it is
+	// delivered again.
+	AckWait = 10 * time.Second
+	// ackPendingMax bounds envelopes that are out with all ledger processes of a
+	// shard together; each fetches a few hundred at a time.
+	ackPendingMax = 8192
+	// pullsWaitingMax bounds ledger processes that wait on one shard.
+	pullsWaitingMax = 512
+)
+
+// Sizes of the streams: of what the broker may keep in all, live donations get
+// half, rehearsals a fifth; the rest is for news and air. Least sizes serve where
+// the broker names no limit.
+const (
+	donationsShare, rehearsalsShare       = 50, 20 // per cent
+	donationsBytesLeast                   = 4 << 30
+	rehearsalsBytesLeast                  = 1 << 30
+	framesBytesMax                  int64 = 64 << 20
+	snapshotsBytesMax               int64 = 256 << 20
+	campaignsBytesMax               int64 = 256 << 20
+	newsShare                             = 10 // per cent at most for each stream of news
+)
+
+// EnsureTopology creates the streams and consumers that are not there and checks
+// those that are. It changes nothing that exists. Errors: ErrTopology, naming
+// every stream and setting that is wrong; the broker's own.
+func (b *Broker) EnsureTopology(ctx context.Context) error {
+	storage, err := b.storageBytes(ctx)
+	if err != nil {
+		return fmt.Errorf("ensure topology: %w", err)
+	}
+	var errs []error
+	for _, want := range b.streams(storage) {
+		if err := b.ensureStream(ctx, want); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("ensure topology: %w", errors.Join(errs...))
+	}
+	for _, book := range ledger.Books {
+		for shard := range b.cfg.Shards {
+			if err := b.ensureConsumer(ctx, Stream(book, shard)); err != nil {
+				return fmt.Errorf("ensure topology: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// storageBytes is what all streams may take on one server; 0 when nobody says.
+func (b *Broker) storageBytes(ctx context.Context) (int64, error) {
+	if b.cfg.StorageBytes > 0 {
+		return b.cfg.StorageBytes, nil
+	}
+	ctx, cancel := within(ctx)
+	defer cancel()
+	info, err := b.js.AccountInfo(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask the account's limits: %w", err)
+	}
+	return max(0, info.Limits.MaxStore/int64(b.cfg.Replicas)), nil
+}
+
+// streams lists every stream as it would be created.
+func (b *Broker) streams(storage int64) []jetstream.StreamConfig {
+	var all []jetstream.StreamConfig
+	for _, book := range ledger.Books {
+		for shard := range b.cfg.Shards {
+			all = append(all, b.donationStream(book, shard, storage))
+		}
+	}
+	news := func(name, subject string, bytesMax int64) jetstream.StreamConfig {
+		if storage > 0 {
+			bytesMax = min(bytesMax, storage*newsShare/100)
+		}
+		return jetstream.StreamConfig{
+			Name: name, Subjects: []string{subject},
+			Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+			Replicas: b.cfg.Replicas, MaxBytes: bytesMax, AllowDirect: true,
+			Duplicates: duplicatesWindow,
+		}
+	}
+	frames := news(framesStream, "frames.v1.>", framesBytesMax)
+	frames.Discard, frames.MaxAge = jetstream.DiscardOld, framesMaxAge
+	// The latest of a slot or campaign must never make room for another's.
+	snapshots := news(snapshotsStream, "snapshots.v1.>", snapshotsBytesMax)
+	snapshots.Discard, snapshots.MaxMsgsPerSubject = jetstream.DiscardNew, 1
+	campaigns := news(campaignsStream, "campaigns.v1.>", campaignsBytesMax)
+	campaigns.Discard, campaigns.MaxMsgsPerSubject = jetstream.DiscardNew, 1
+	return append(all, frames, snapshots, campaigns)
+}
+
+func (b *Broker) donationStream(book ledger.Book, shard int, storage int64) jetstream.StreamConfig {
+	share, least := int64(donationsShare), int64(donationsBytesLeast)
+	if book == ledger.Rehearsal {
+		share, least = rehearsalsShare, rehearsalsBytesLeast
+	}
+	bytesMax := least
+	if storage > 0 {
+		bytesMax = storage * share / 100
+	}
+	return jetstream.StreamConfig{
+		Name:     Stream(book, shard),
+		Subjects: []string{donationSubject(book, shard)},
+		Storage:  jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Discard: jetstream.DiscardNew, DenyDelete: true,
+		Replicas: b.cfg.Replicas, MaxBytes: bytesMax / int64(b.cfg.Shards),
+		Duplicates: duplicatesWindow, AllowDirect: true,
+	}
+}
+
+func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	_, err := b.js.CreateStream(ctx, want)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return fmt.Errorf("create stream %s of %d bytes: %w", want.Name, want.MaxBytes, err)
+	}
+	s, err := b.js.Stream(ctx, want.Name)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", want.Name, err)
+	}
+	return checkStream(s.CachedInfo().Config, want)
+}
+
+// checkStream compares an existing stream with what it must be. Sizes and the
+// window of duplicates are the operator's; more replicas than asked are welcome.
+// Errors: ErrTopology.
+func checkStream(have, want jetstream.StreamConfig) error {
+	wrong := unsafeSettings(have, want.Replicas)
+	say := func(ok bool, what string) {
+		if !ok {
+			wrong = append(wrong, what)
+		}
+	}
+	say(slices.Equal(have.Subjects, want.Subjects), "its subjects are "+strings.Join(have.Subjects, ", "))
+	say(have.Discard == want.Discard, "discard is "+have.Discard.String()+", not "+want.Discard.String())
+	say(have.MaxMsgsPerSubject == want.MaxMsgsPerSubject || max(have.MaxMsgsPerSubject, want.MaxMsgsPerSubject) <= 0,
+		fmt.Sprintf("max_msgs_per_subject is %d", have.MaxMsgsPerSubject))
+	if want.MaxAge == 0 {
+		say(have.MaxAge == 0, "max_age is set: it removes what the ledger may not have seen")
+	}
+	say(!want.DenyDelete || have.DenyDelete, "deny_delete is not set")
+	say(have.AllowDirect, "allow_direct is not set")
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("stream %s: %s: %w", want.Name, strings.Join(wrong, "; "), ErrTopology)
+}
+
+// unsafeSettings names what makes a stream lose what it has acknowledged.
+func unsafeSettings(have jetstream.StreamConfig, replicas int) []string {
+	var wrong []string
+	say := func(ok bool, what string) {
+		if !ok {
+			wrong = append(wrong, what)
+		}
+	}
+	say(have.Storage == jetstream.FileStorage, "storage is not file")
+	say(have.PersistMode != jetstream.AsyncPersistMode, "persist_mode is async: it acknowledges before the disk")
+	say(have.Retention == jetstream.LimitsPolicy, "retention is not limits")
+	say(have.Replicas >= replicas, fmt.Sprintf("%d replicas, not %d", have.Replicas, replicas))
+	say(have.MaxMsgs <= 0, "max_msgs is set")
+	say(!have.NoAck, "no_ack is set")
+	say(!have.Sealed, "it is sealed")
+	say(!have.AllowMsgTTL && have.SubjectDeleteMarkerTTL == 0, "messages may expire one by one")
+	say(!have.AllowRollup, "allow_rollup_hdrs is set")
+	say(have.Mirror == nil && len(have.Sources) == 0, "it is fed by another stream")
+	say(have.SubjectTransform == nil, "it renames subjects")
+	return wrong
+}
+
+func (b *Broker) ensureConsumer(ctx context.Context, stream string) error {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	want := jetstream.ConsumerConfig{
+		Durable: ledgerConsumer, Name: ledgerConsumer,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,
+		DeliverPolicy: jetstream.DeliverAllPolicy, MaxDeliver: -1,
+		MaxAckPending: ackPendingMax, MaxWaiting: pullsWaitingMax,
+	}
+	c, err := b.js.CreateConsumer(ctx, stream, want)
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		c, err = b.js.Consumer(ctx, stream, ledgerConsumer)
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s of %s: %w", ledgerConsumer, stream, err)
+	}
+	return checkConsumer(stream, c.CachedInfo().Config)
+}
+
+// checkConsumer names the settings with which deliveries would be given up or
+// lost. Errors: ErrTopology.
+func checkConsumer(stream string, have jetstream.ConsumerConfig) error {
+	var wrong []string
+	say := func(ok bool, what string) {
+		if !ok {
+			wrong = append(wrong, what)
+		}
+	}
+	say(have.AckPolicy == jetstream.AckExplicitPolicy, "ack_policy is not explicit")
+	say(have.MaxDeliver <= 0, "max_deliver is set: it gives deliveries up")
+	say(have.DeliverPolicy == jetstream.DeliverAllPolicy, "it does not deliver all")
+	say(have.FilterSubject == "" && len(have.FilterSubjects) == 0, "it filters subjects")
+	say(len(have.PriorityGroups) == 0, "it has priority groups")
+	say(!have.MemoryStorage, "its state is in memory")
+	say(have.DeliverSubject == "", "it pushes")
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("consumer %s of %s: %s: %w", ledgerConsumer, stream, strings.Join(wrong, "; "), ErrTopology)
+}
