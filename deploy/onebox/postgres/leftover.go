@@ -23,8 +23,9 @@ const leftoverPoll = 20 * time.Millisecond
 
 // endLeftover sees to it that no server runs on dir: one that a killed process of
 // ours left behind is asked to stop, then told to. A pid file whose process is
-// something else entirely (the machine was restarted and the number reused) is
-// removed, because Postgres itself would refuse to start for ever.
+// something else entirely (the machine was restarted and the number reused), or
+// that names none (a start killed while writing it), is removed, because Postgres
+// itself would refuse to start for ever.
 func endLeftover(ctx context.Context, dir string, log *slog.Logger) error {
 	pidFile := filepath.Join(dir, "postmaster.pid")
 	pid, socketDir, err := readPidFile(pidFile)
@@ -35,13 +36,10 @@ func endLeftover(ctx context.Context, dir string, log *slog.Logger) error {
 		return err
 	}
 	defer removeTemporary(socketDir)
-	if !alive(pid) {
+	if pid != 0 && !alive(pid) {
 		return nil // Postgres removes the file, and checks for orphans of its own
 	}
-	if !servesFolder(pid, dir) {
-		if !alive(pid) {
-			return nil
-		}
+	if pid == 0 || !servesFolder(pid, dir) {
 		log.Warn("removing the pid file of a server that is gone", "file", pidFile, "pid", pid)
 		if err := os.Remove(pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
