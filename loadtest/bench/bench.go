@@ -410,10 +410,10 @@ func (b *bench) endToEnd(ctx context.Context, s *service, campaigns int, d time.
 	return r, nil
 }
 
-// recorded reads how many donations the rehearsal's book has given numbers to:
-// one look at a sequence, where a count would read the table.
+// recorded reads how many donations the rehearsal's book has counted: every one
+// here has a single line, and the slots are a small table where the rows are not.
 func recorded(ctx context.Context, c *pgx.Conn) (n int64, err error) {
-	err = c.QueryRow(ctx, "select case when is_called then last_value else 0 end from rehearsal.donations_seq_seq").Scan(&n)
+	err = c.QueryRow(ctx, "select coalesce(sum(donations), 0)::bigint from rehearsal.slots").Scan(&n)
 	return n, err
 }
 

@@ -98,7 +98,8 @@ type copyCeiling struct {
 	rows    int // donations
 }
 
-// prepareCopy reads up to rows donations, with their lines, back from schema.
+// prepareCopy reads the last donations back from schema, at most rows of them, with
+// their lines, in transactions of batchRows.
 func prepareCopy(ctx context.Context, c *pgx.Conn, schema string, rows, batchRows int) (*copyCeiling, error) {
 	cc := &copyCeiling{columns: map[string][]string{}}
 	for _, table := range copyTables {
@@ -111,33 +112,31 @@ func prepareCopy(ctx context.Context, c *pgx.Conn, schema string, rows, batchRow
 			return nil, err
 		}
 	}
-	var high int64
-	if err := c.QueryRow(ctx, "select coalesce(max(seq), 0) from "+pgx.Identifier{schema, "donations"}.Sanitize()).Scan(&high); err != nil {
+	name := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
+	var seqs []int64 // of the donations read, oldest first
+	q, err := c.Query(ctx, "select seq from (select seq from "+name("donations")+" order by seq desc limit $1) d order by seq", rows)
+	if err != nil {
 		return nil, err
 	}
-	for at := high - int64(rows); at < high; at += int64(batchRows) {
-		batch := map[string][][]any{}
-		for _, table := range copyTables {
-			key := "seq"
-			if table == "lines" {
-				key = "donation_seq"
-			}
-			sql := "select " + quoted(cc.columns[table]) + " from " + pgx.Identifier{schema, table}.Sanitize() + " where " + key + " > $1 and " + key + " <= $2"
-			if table == "donations" {
-				sql += " order by id" // as the ledger inserts them
-			}
-			q, err := c.Query(ctx, sql, at, min(high, at+int64(batchRows)))
+	if seqs, err = pgx.CollectRows(q, pgx.RowTo[int64]); err != nil {
+		return nil, err
+	}
+	for batch := range slices.Chunk(seqs, batchRows) {
+		got := map[string][][]any{}
+		for table, where := range map[string]string{
+			"donations": " where seq = any ($1) order by id", // as the ledger inserts them
+			"lines":     " where donation_seq = any ($1)",
+		} {
+			q, err := c.Query(ctx, "select "+quoted(cc.columns[table])+" from "+name(table)+where, batch)
 			if err != nil {
 				return nil, err
 			}
-			got, err := pgx.CollectRows(q, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
-			if err != nil {
+			if got[table], err = pgx.CollectRows(q, func(r pgx.CollectableRow) ([]any, error) { return r.Values() }); err != nil {
 				return nil, err
 			}
-			batch[table] = got
 		}
-		cc.batches = append(cc.batches, batch)
-		cc.rows += len(batch["donations"])
+		cc.batches = append(cc.batches, got)
+		cc.rows += len(got["donations"])
 	}
 	if cc.rows == 0 {
 		return nil, errors.New("no recorded donations to copy")
