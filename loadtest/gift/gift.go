@@ -1,10 +1,9 @@
 package gift
 
 import (
+	"encoding/binary"
 	"strconv"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"spillway/ingest"
 	"spillway/ledger/money"
@@ -36,9 +35,10 @@ var (
 func (r *Run) Make(ref Ref, currency money.Currency, lines []ingest.Line) Gift {
 	var buf [ingest.KeyBytesMax]byte
 	key := r.AppendKey(buf[:0], ref)
-	h := xxhash.Sum64(key)
 	g := Gift{ID: ingest.DeriveID(key), Donation: ingest.Donation{Currency: currency, Lines: lines}}
 	d := &g.Donation
+	seed := binary.LittleEndian.Uint64(g.ID[:8]) ^ binary.LittleEndian.Uint64(g.ID[8:])
+	h := mix(seed)
 
 	// Eleven independent choices, each from its own bits of the hash.
 	bits := func(n uint) uint64 { v := h & (1<<n - 1); h >>= n; return v }
@@ -49,7 +49,7 @@ func (r *Run) Make(ref Ref, currency money.Currency, lines []ingest.Line) Gift {
 	d.HideAmount = bits(4) == 0
 	if bits(3) != 0 { // one in eight gives without a name
 		first, last := firstNames[bits(5)%uint64(len(firstNames))], lastNames[bits(4)%uint64(len(lastNames))]
-		tag := letters(mix(xxhash.Sum64(key)))
+		tag := letters(mix(seed + nameSalt))
 		d.Personal.Name = first + " " + last + " " + tag[:4]
 		d.Personal.Email = "donor-" + tag + "@example.org"
 		g.padded = bits(4) == 0
@@ -66,9 +66,15 @@ func (r *Run) Make(ref Ref, currency money.Currency, lines []ingest.Line) Gift {
 	if bits(3) == 0 {
 		d.Payment.ExpiresAt = farExpiry
 	}
-	d.Payment.ConfirmationToken = "ctoken_rehearsal_" + letters(mix(xxhash.Sum64(key)+uint64(ref.Variant)+1))
+	d.Payment.ConfirmationToken = "ctoken_rehearsal_" + letters(mix(seed+tokenSalt+uint64(ref.Variant)))
 	return g
 }
+
+// Salts keep what is derived from one seed apart.
+const (
+	nameSalt  = 1 << 32
+	tokenSalt = 2 << 32
+)
 
 // feeCover is what a donor who covers the fee adds: about 3 % and 30 minor
 // units, less where the whole would pass ingest.AmountMinorMax.
