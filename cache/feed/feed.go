@@ -51,9 +51,13 @@ type Cache interface {
 	Put(totals []*render.Total)
 }
 
-// Viewers takes the same totals after the cache has them and their age is public.
+// Viewers is told what the cache was given.
 type Viewers interface {
+	// Publish notes changed totals. It is called before an age that speaks of them
+	// is published, so that an age never reaches a viewer whose totals it outruns.
 	Publish(totals []*render.Total)
+	// Aged says that ages are public now: what was noted may be sent.
+	Aged()
 }
 
 // Config holds the feed's times. The zero value works.

@@ -30,8 +30,8 @@ func (f *Feed) publishChanges(ctx context.Context, cache Cache, viewers Viewers)
 	}
 }
 
-// publish hands over everything that changed: totals first, then the ages that
-// speak of them, then the viewers are told.
+// publish hands over everything that changed: the totals first, to the cache and to
+// the viewers, and then the ages that speak of them.
 func (f *Feed) publish(cache Cache, viewers Viewers) {
 	type changed struct {
 		total campaigns.Total
@@ -63,13 +63,12 @@ func (f *Feed) publish(cache Cache, viewers Viewers) {
 	f.metrics.rendered.Add(float64(len(totals)))
 	if len(totals) > 0 {
 		cache.Put(totals)
+		viewers.Publish(totals)
 	}
 	for _, b := range ledger.Books {
 		if !asOf[b].Equal(f.ages[b].Load().AsOf) {
 			f.ages[b].Store(render.NewAge(asOf[b]))
 		}
 	}
-	if len(totals) > 0 {
-		viewers.Publish(totals)
-	}
+	viewers.Aged()
 }

@@ -1,0 +1,185 @@
+// Package httpapi answers what donors and programs read: campaigns, their totals,
+// and the stream of a total's changes. It answers from memory only; no read of
+// totals reaches a database.
+//
+// The one invariant: the age of a total is read before the total, so that an
+// as_of that was shown is true, and a read costs no allocation, so that readers, a
+// hundred for every gift, leave the machine to the donors.
+//
+// Goroutines: one per stream to notice that its viewer left, ended with the
+// stream; streams end when their viewer goes, when the hub stops, or by Close.
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"spillway/campaigns"
+	"spillway/campaigns/render"
+	"spillway/ledger"
+)
+
+// Totals gives a campaign's newest total: the cache. Errors: campaigns.ErrUnknown,
+// campaigns.ErrWarming.
+type Totals interface {
+	Get(slug []byte) (*render.Total, error)
+}
+
+// Ages gives the published age of a book's totals.
+type Ages interface {
+	Age(book ledger.Book) *render.Age
+}
+
+// Directory knows the campaigns.
+type Directory interface {
+	Lookup(slug []byte) (*campaigns.Campaign, bool)
+	Listing() *render.Listing
+	// Ready is nil once all campaigns are known.
+	Ready() error
+}
+
+// Hub brings changes to viewers; see live.Hub.Watch.
+type Hub interface {
+	Watch(book ledger.Book, slug string, after *render.Position, gone <-chan struct{}, send func(event []byte) error) error
+}
+
+// Config bounds the streams. The zero value works.
+type Config struct {
+	// ViewersMax is how many streams are open at once, default 16,384: each takes a
+	// file descriptor and about 30 KiB, so 0.5 GB when full.
+	ViewersMax int
+	// WriteTimeout is how long a viewer's connection may take one event or the
+	// answer's head before it is closed, default 10 s.
+	WriteTimeout time.Duration
+	// Now is the clock, default time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.ViewersMax == 0 {
+		c.ViewersMax = 16 << 10
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Validate reports everything that is wrong at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.ViewersMax < 0 || c.ViewersMax > 1<<20 {
+		errs = append(errs, fmt.Errorf("viewers: %d, want 0 to %d", c.ViewersMax, 1<<20))
+	}
+	if c.WriteTimeout < 0 {
+		errs = append(errs, fmt.Errorf("write timeout of streams: %v is negative", c.WriteTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+// Deps is what the API answers from. All but Registerer are required.
+type Deps struct {
+	Totals     Totals
+	Ages       Ages
+	Directory  Directory
+	Hub        Hub
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// API answers the read routes.
+type API struct {
+	cfg     Config
+	deps    Deps
+	streams streams
+	metrics *metrics
+}
+
+// New returns an API. Errors: those of Config.Validate.
+func New(cfg Config, deps Deps) (*API, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &API{cfg: cfg.withDefaults(), deps: deps}
+	a.streams.init(a.cfg.ViewersMax)
+	a.metrics = newMetrics(a, deps.Registerer)
+	return a, nil
+}
+
+// Close ends every stream and refuses new ones; it returns once all have ended, or
+// with ctx's error.
+func (a *API) Close(ctx context.Context) error { return a.streams.close(ctx) }
+
+var (
+	pathCampaigns = []byte("/v1/campaigns")
+	partTotals    = []byte("totals")
+	partLive      = []byte("live")
+)
+
+// Handle answers a request for a path of its own and returns true; it leaves any
+// other alone and returns false.
+func (a *API) Handle(ctx *fasthttp.RequestCtx) bool {
+	rest, ok := bytes.CutPrefix(ctx.Path(), pathCampaigns)
+	if !ok {
+		return false
+	}
+	if len(rest) == 0 {
+		a.route(ctx, a.list)
+		return true
+	}
+	if rest[0] != '/' {
+		return false
+	}
+	slug, part, deeper := bytes.Cut(rest[1:], []byte{'/'})
+	switch {
+	case !deeper:
+		a.routeCampaign(ctx, slug, a.campaign)
+	case bytes.Equal(part, partTotals):
+		a.routeCampaign(ctx, slug, a.totals)
+	case bytes.Equal(part, partLive):
+		a.live(ctx, slug)
+	default:
+		a.refuse(ctx, noSuchRoute)
+	}
+	return true
+}
+
+// route answers GET and HEAD with handle; HEAD's body is left out by fasthttp.
+func (a *API) route(ctx *fasthttp.RequestCtx, handle func(*fasthttp.RequestCtx)) {
+	if !readOnly(ctx) {
+		a.refuseMethod(ctx, "GET, HEAD")
+		return
+	}
+	handle(ctx)
+}
+
+func (a *API) routeCampaign(ctx *fasthttp.RequestCtx, slug []byte, handle func(*fasthttp.RequestCtx, []byte)) {
+	if !readOnly(ctx) {
+		a.refuseMethod(ctx, "GET, HEAD")
+		return
+	}
+	handle(ctx, slug)
+}
+
+func readOnly(ctx *fasthttp.RequestCtx) bool { return ctx.IsGet() || ctx.IsHead() }
+
+// find finds the campaign or says why it cannot.
+func (a *API) find(slug []byte) (*campaigns.Campaign, error) {
+	if c, ok := a.deps.Directory.Lookup(slug); ok {
+		return c, nil
+	}
+	if err := a.deps.Directory.Ready(); err != nil {
+		return nil, err
+	}
+	return nil, campaigns.ErrUnknown
+}

@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"spillway/campaigns/render"
+)
+
+// campaign answers GET /v1/campaigns/{slug}.
+func (a *API) campaign(ctx *fasthttp.RequestCtx, slug []byte) {
+	c, err := a.find(slug)
+	if err != nil {
+		a.refuseError(ctx, err)
+		return
+	}
+	body := render.AppendCampaign(make([]byte, 0, 512), c, c.PhaseAt(a.cfg.Now()))
+	if a.notModified(ctx, render.ETag(body)) {
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.SetBodyRaw(body)
+}
+
+// list answers GET /v1/campaigns?after=&limit=.
+func (a *API) list(ctx *fasthttp.RequestCtx) {
+	if err := a.deps.Directory.Ready(); err != nil {
+		a.refuseError(ctx, err)
+		return
+	}
+	query := ctx.QueryArgs()
+	limit := render.PageSizeDefault
+	if query.Has("limit") {
+		n, err := strconv.Atoi(string(query.Peek("limit")))
+		if err != nil || n < 1 || n > render.PageSizeMax {
+			a.refuse(ctx, badLimit)
+			return
+		}
+		limit = n
+	}
+	var after render.Cursor
+	if query.Has("after") {
+		var ok bool
+		if after, ok = render.ParseCursor(string(query.Peek("after"))); !ok {
+			a.refuse(ctx, badAfter)
+			return
+		}
+	}
+	listing := a.deps.Directory.Listing()
+	if a.notModified(ctx, listing.AppendETag(nil, after, limit)) {
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.SetBodyRaw(listing.AppendPage(nil, after, limit))
+}

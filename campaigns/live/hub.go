@@ -1,0 +1,281 @@
+// Package live brings the newest total to everybody who watches a campaign: one
+// encoding per event, shared by all its viewers, and one latest-value place per
+// campaign, so that a slow viewer skips what it was too slow for and holds up nobody.
+//
+// The one invariant: to one viewer, positions only rise, and an as_of is sent only
+// after the totals that it speaks of.
+//
+// Goroutines: Run's own encodes and wakes; every viewer's Watch runs in the
+// goroutine of its connection.
+package live
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/campaigns/render"
+	"spillway/ledger"
+)
+
+// ErrStopped says that the hub was stopped; the viewer comes back to another
+// front-end.
+var ErrStopped = errors.New("live totals are stopped")
+
+// Latest gives a campaign's newest total: the cache.
+type Latest interface {
+	Get(slug []byte) (*render.Total, error)
+}
+
+// Ages gives the published age of a book's totals.
+type Ages interface {
+	Age(book ledger.Book) *render.Age
+}
+
+// Config holds the hub's times. The zero value works.
+type Config struct {
+	// EventEvery is the least time between two events of one campaign, default
+	// 100 ms: more than ten a second nobody can read.
+	EventEvery time.Duration
+	// WritesMost bounds what all viewers together are sent a second, default
+	// 50,000 events: one takes 3 to 5 µs of a core, and reading must leave the
+	// donors their share. With more than WritesMost x EventEvery viewers (5,000) a
+	// campaign's events come further apart instead.
+	WritesMost int
+	// HeartbeatEvery is how often a viewer is told the age, default 5 s, as the
+	// contract says.
+	HeartbeatEvery time.Duration
+	// Now is the clock, default time.Now.
+	Now func() time.Time
+}
+
+const (
+	// tickEvery is how often heartbeats go out, each time to a part of the viewers,
+	// and how soon it is noticed that the stated bound broke or healed.
+	tickEvery = 100 * time.Millisecond
+	// shardCount spreads campaigns over locks.
+	shardCount = 64
+)
+
+func (c Config) withDefaults() Config {
+	if c.EventEvery <= 0 {
+		c.EventEvery = 100 * time.Millisecond
+	}
+	if c.WritesMost <= 0 {
+		c.WritesMost = 50_000
+	}
+	if c.HeartbeatEvery <= 0 {
+		c.HeartbeatEvery = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// event is one encoding, shared by all who are sent it.
+type event struct {
+	at       time.Time // when it was encoded: an age encoded earlier is not sent after it
+	position render.Position
+	bytes    []byte
+}
+
+// Hub knows who watches what.
+type Hub struct {
+	cfg     Config
+	latest  Latest
+	ages    Ages
+	metrics *metrics
+
+	seed   maphash.Seed
+	shards [shardCount]shard
+
+	// buckets hold all viewers, spread over the ticks of a heartbeat's round.
+	buckets []bucket
+	next    atomic.Uint64 // the bucket of the next viewer, in turn
+	viewers atomic.Int64
+	stopped atomic.Bool
+
+	dirtyMu sync.Mutex
+	dirty   []*topic // campaigns with news to send; each has queued set
+	kick    chan struct{}
+}
+
+type shard struct {
+	mu     sync.RWMutex
+	topics map[string]*topic
+}
+
+type bucket struct {
+	mu      sync.Mutex
+	viewers []*viewer
+}
+
+// New returns a Hub without viewers; Run makes it send. reg may be nil.
+func New(cfg Config, latest Latest, ages Ages, reg prometheus.Registerer) *Hub {
+	h := &Hub{cfg: cfg.withDefaults(), latest: latest, ages: ages, seed: maphash.MakeSeed(), kick: make(chan struct{}, 1)}
+	for i := range h.shards {
+		h.shards[i].topics = map[string]*topic{}
+	}
+	h.buckets = make([]bucket, max(1, h.cfg.HeartbeatEvery/tickEvery))
+	h.metrics = newMetrics(h, reg)
+	return h
+}
+
+// Publish notes totals, of which only those that somebody watches and that are
+// newer than what was sent matter. It encodes nothing and wakes nobody yet.
+func (h *Hub) Publish(totals []*render.Total) {
+	for _, t := range totals {
+		s := h.shard(t.Campaign)
+		s.mu.RLock()
+		tp := s.topics[t.Campaign]
+		s.mu.RUnlock()
+		if tp != nil && tp.note(t) {
+			h.dirtyMu.Lock()
+			h.dirty = append(h.dirty, tp)
+			h.dirtyMu.Unlock()
+		}
+	}
+}
+
+// Aged has what was noted sent, with the ages that are public now.
+func (h *Hub) Aged() {
+	select {
+	case h.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends events and heartbeats until ctx ends; then every Watch returns
+// ErrStopped. It returns nil.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	later := time.NewTimer(time.Hour) // for news that came too soon after the last
+	defer later.Stop()
+	stale := map[ledger.Book]bool{}
+	for _, b := range ledger.Books {
+		stale[b] = h.ages.Age(b).Stale(h.cfg.Now())
+	}
+	for turn := 0; ; {
+		select {
+		case <-ctx.Done():
+			h.stop()
+			return nil
+		case <-h.kick:
+			h.send(later)
+		case <-later.C:
+			h.send(later)
+		case <-tick.C:
+			beats := h.newBeats()
+			for _, b := range ledger.Books {
+				if now := h.ages.Age(b).Stale(beats.at); now != stale[b] {
+					stale[b] = now
+					h.tell(beats, b)
+				}
+			}
+			h.beat(&h.buckets[turn], beats, 0)
+			turn = (turn + 1) % len(h.buckets)
+		}
+	}
+}
+
+// stop wakes every viewer to leave. Those who come later leave at once.
+func (h *Hub) stop() {
+	h.stopped.Store(true)
+	for i := range h.buckets {
+		b := &h.buckets[i]
+		b.mu.Lock()
+		for _, v := range b.viewers {
+			v.rouse()
+		}
+		b.mu.Unlock()
+	}
+}
+
+// pace is the time between two events of one campaign.
+func (h *Hub) pace() time.Duration {
+	return max(h.cfg.EventEvery, time.Duration(h.viewers.Load())*time.Second/time.Duration(h.cfg.WritesMost))
+}
+
+// send sends the news that has waited long enough, and sets the timer for the rest.
+func (h *Hub) send(later *time.Timer) {
+	h.dirtyMu.Lock()
+	dirty := h.dirty
+	h.dirty = nil
+	h.dirtyMu.Unlock()
+	now, pace := h.cfg.Now(), h.pace()
+	var soonest time.Duration
+	waiting := dirty[:0]
+	for _, tp := range dirty {
+		if wait := tp.sendPaced(h, now, pace); wait > 0 {
+			if len(waiting) == 0 || wait < soonest {
+				soonest = wait
+			}
+			waiting = append(waiting, tp)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	h.dirtyMu.Lock()
+	h.dirty = append(h.dirty, waiting...)
+	h.dirtyMu.Unlock()
+	later.Reset(soonest)
+}
+
+// beats are the heartbeats of one tick: one encoding per book, made when needed.
+type beats struct {
+	at    time.Time
+	ages  [ledger.Rehearsal + 1]*render.Age
+	event [ledger.Rehearsal + 1]*event
+}
+
+// newBeats reads the ages. What they speak of has been noted before, so whoever
+// sends one sends its viewer's news first.
+func (h *Hub) newBeats() *beats {
+	b := &beats{at: h.cfg.Now()}
+	for _, book := range ledger.Books {
+		b.ages[book] = h.ages.Age(book)
+	}
+	return b
+}
+
+func (b *beats) of(book ledger.Book) *event {
+	if b.event[book] == nil {
+		b.event[book] = &event{at: b.at, bytes: render.AppendHeartbeat(nil, b.ages[book], b.at)}
+	}
+	return b.event[book]
+}
+
+// tell sends the age to every viewer of a book: the stated bound broke or healed.
+func (h *Hub) tell(beats *beats, book ledger.Book) {
+	for i := range h.buckets {
+		h.beat(&h.buckets[i], beats, book)
+	}
+}
+
+// beat sends the age to the bucket's viewers, of one book or, with 0, of all. A
+// viewer whose campaign has news that waits for its turn is sent them first,
+// whatever the pace: the age may speak of them.
+func (h *Hub) beat(b *bucket, beats *beats, book ledger.Book) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, v := range b.viewers {
+		if book != 0 && v.book != book {
+			continue
+		}
+		v.topic.sendNow(h, beats.at)
+		v.beat.Store(beats.of(v.book))
+		v.rouse()
+	}
+}
+
+func (h *Hub) shard(slug string) *shard {
+	return &h.shards[maphash.String(h.seed, slug)%shardCount]
+}

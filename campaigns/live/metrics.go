@@ -1,0 +1,26 @@
+package live
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	events, writes prometheus.Counter
+}
+
+// newMetrics declares the metrics; reg may be nil.
+func newMetrics(h *Hub, reg prometheus.Registerer) *metrics {
+	p := promauto.With(reg)
+	p.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "live_viewers_count", Help: "Viewers who watch a campaign's total.",
+	}, func() float64 { return float64(h.viewers.Load()) })
+	return &metrics{
+		events: p.NewCounter(prometheus.CounterOpts{
+			Name: "live_events_total", Help: "Totals encoded for viewers, once for all of a campaign.",
+		}),
+		writes: p.NewCounter(prometheus.CounterOpts{
+			Name: "live_writes_total", Help: "Events and heartbeats sent to viewers.",
+		}),
+	}
+}
