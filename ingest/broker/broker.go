@@ -58,6 +58,8 @@ type Broker struct {
 	js   jetstream.JetStream
 	link link
 	done chan struct{} // closed when nats.go has closed the connection
+
+	asking chan struct{} // one place for each open AskDonation
 }
 
 // Connect connects, and keeps trying until it has or ctx ends. From then on a
@@ -67,7 +69,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error)
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg.withDefaults(), log: log, done: make(chan struct{})}
+	b := &Broker{cfg: cfg.withDefaults(), log: log, done: make(chan struct{}), asking: make(chan struct{}, asksMax)}
 	b.link.changes = make(chan struct{})
 	up := make(chan struct{})
 	var once sync.Once

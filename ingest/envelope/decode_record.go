@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"spillway/campaigns"
 	"spillway/ingest"
 	"spillway/ledger/money"
 )
@@ -200,7 +201,8 @@ func decodeLine(line *ingest.Line, b []byte) error {
 		}
 		b = b[m:]
 	}
-	if line.Campaign == "" || line.AmountMinor < 1 {
+	// A slug goes on into broker subjects and frames, which hold nothing else.
+	if !campaigns.ValidSlug(line.Campaign) || line.AmountMinor < 1 {
 		return malformed("line: without campaign or amount")
 	}
 	return nil

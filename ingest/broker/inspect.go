@@ -1,0 +1,184 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/ledger"
+)
+
+// scanWait bounds waiting for the next message of a Scan: all of them are stored,
+// so a broker that is silent for longer is not there.
+const scanWait = 30 * time.Second
+
+// scanAhead is how many messages a Scan asks for before they are visited: enough
+// to keep the broker busy, and a few megabytes of envelopes at most.
+const scanAhead = 64
+
+var errSilent = fmt.Errorf("no message for %v", scanWait)
+
+// ErrNoMessage says that a stream does not hold the message that was asked for.
+var ErrNoMessage = errors.New("message is not in the stream")
+
+// Inspection is where one shard's stream and its consumer stand.
+type Inspection struct {
+	First, Last uint64    // sequences; First = Last+1 when nothing is stored
+	FirstAt     time.Time // broker time of the first stored message; zero when nothing is
+	AckFloor    uint64    // every message up to it was acked by the ledger
+	Pending     uint64    // messages delivered to nobody yet
+	Unacked     uint64    // messages delivered and not acked
+	// Faults are settings of stream and consumer that are not as EnsureTopology
+	// makes them, or that either is missing, in words.
+	Faults []string
+}
+
+// Inspect asks where a shard stands and changes nothing: what is missing stays
+// missing and is a fault. Errors: ErrUnavailable, ctx's.
+func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Inspection, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	name := Stream(book, shard)
+	at := Inspection{First: 1}
+	// The consumer first: whatever its ack floor covers is then in the stream's numbers.
+	consumer, err := b.js.Consumer(ctx, name, ledgerConsumer)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		at.Faults = append(at.Faults, "stream "+name+" does not exist")
+		return at, nil
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		at.Faults = append(at.Faults, "consumer "+ledgerConsumer+" of "+name+" does not exist")
+	case err != nil:
+		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(err))
+	default:
+		info := consumer.CachedInfo()
+		at.AckFloor, at.Pending, at.Unacked = info.AckFloor.Stream, info.NumPending, uint64(info.NumAckPending)
+		if err := checkConsumer(name, info.Config); err != nil {
+			at.Faults = append(at.Faults, err.Error())
+		}
+	}
+	stream, err := b.streamInfo(ctx, name)
+	if err != nil {
+		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(err))
+	}
+	at.First, at.Last = stream.State.FirstSeq, stream.State.LastSeq
+	if stream.State.Msgs == 0 {
+		at.First = at.Last + 1
+	} else {
+		at.FirstAt = stream.State.FirstTime
+	}
+	if err := checkStream(stream.Config, b.donationStream(book, shard, 0)); err != nil {
+		at.Faults = append(at.Faults, err.Error())
+	}
+	if at.AckFloor > at.Last {
+		at.Faults = append(at.Faults, fmt.Sprintf("stream %s ends at %d, acked through %d: %v", name, at.Last, at.AckFloor, errAheadOfStream))
+	}
+	return at, nil
+}
+
+// Durable asks once what the gate asks all the time. Errors: ErrNotDurable, ErrNoProof, ErrFull.
+func (b *Broker) Durable(ctx context.Context) error {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	return b.NewGate(nil).judge(ctx)
+}
+
+// ShardsThere is how many shards the broker holds streams of, whatever Config
+// says: the highest number of either book and one. Errors: ErrUnavailable, ctx's.
+func (b *Broker) ShardsThere(ctx context.Context) (int, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	names := b.js.StreamNames(ctx)
+	shards := 0
+	for name := range names.Name() {
+		prefix, number, _ := strings.Cut(name, "_")
+		n, err := strconv.Atoi(number)
+		if err == nil && n >= 0 && n < ShardsMax && (prefix == "DONATIONS" || prefix == "REHEARSALS") {
+			shards = max(shards, n+1)
+		}
+	}
+	if err := names.Err(); err != nil {
+		return 0, fmt.Errorf("list streams: %w", unavailable(err))
+	}
+	return shards, nil
+}
+
+// Scan visits the stored messages with sequences first..last in order. data
+// belongs to visit. A message that is not stored is left out; that first itself
+// is not is ErrNoMessage, so that a scan of one message says whether it is there.
+// An error of visit ends the scan and is returned.
+//
+// Errors: ErrNoMessage, ErrUnavailable, ctx's, visit's.
+func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, last uint64, visit func(sequence uint64, data []byte) error) error {
+	if first > last {
+		return nil
+	}
+	name := Stream(book, shard)
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", name, unavailable(err))
+	}
+	if err := b.visitOne(ctx, stream, first, visit); err != nil || first == last {
+		return err
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first + 1,
+	})
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", name, unavailable(err))
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(scanAhead))
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", name, unavailable(err))
+	}
+	defer messages.Stop()
+	if consumer.CachedInfo().NumPending == 0 {
+		return nil // nothing is stored after first
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	silence := time.AfterFunc(scanWait, func() { stop(errSilent) })
+	defer silence.Stop()
+	for {
+		silence.Reset(scanWait)
+		m, err := messages.Next(jetstream.NextContext(waiting))
+		if err != nil {
+			if cause := context.Cause(waiting); cause != nil {
+				err = cause
+			}
+			return fmt.Errorf("scan %s: %w", name, unavailable(err))
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", name, err)
+		}
+		if meta.Sequence.Stream > last {
+			return nil
+		}
+		if err := visit(meta.Sequence.Stream, m.Data()); err != nil {
+			return err
+		}
+		if meta.Sequence.Stream == last || meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+func (b *Broker) visitOne(ctx context.Context, stream jetstream.Stream, sequence uint64, visit func(sequence uint64, data []byte) error) error {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	m, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, nats.ErrMsgNotFound) {
+		return fmt.Errorf("%w: %d of %s", ErrNoMessage, sequence, stream.CachedInfo().Config.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("read %d of %s: %w", sequence, stream.CachedInfo().Config.Name, unavailable(err))
+	}
+	return visit(m.Sequence, m.Data)
+}

@@ -1,0 +1,161 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/campaigns"
+	"spillway/campaigns/wire"
+	"spillway/ledger"
+)
+
+// ErrNoSnapshot says that the slot has never published a snapshot.
+var ErrNoSnapshot = errors.New("slot has no snapshot")
+
+const (
+	// coherentTries is how often a snapshot whose parts are being replaced is read
+	// again, and coherentWait the pause in between: a publication takes about a
+	// millisecond a part.
+	coherentTries = 20
+	coherentWait  = 25 * time.Millisecond
+)
+
+// PublishSnapshot returns once the broker has every part. After an error readers
+// may find the slot without a whole snapshot until the next is published.
+// Errors: ErrUnavailable, ctx's; wire.PartsMax parts are not enough.
+func (b *Broker) PublishSnapshot(ctx context.Context, s *campaigns.Snapshot) error {
+	parts := wire.SplitRows(s.Rows, partBytesMax)
+	if len(parts) > wire.PartsMax {
+		return fmt.Errorf("snapshot of slot %d: %d rows do not fit %d messages", s.Slot, len(s.Rows), wire.PartsMax)
+	}
+	part := wire.Part{Count: len(parts), ID: rand.Uint64()}
+	for i, rows := range parts {
+		part.Index = i
+		data := wire.AppendSnapshotPart(nil, &campaigns.Snapshot{FrameHead: s.FrameHead, Rows: rows}, part)
+		if err := b.publishNews(ctx, snapshotsStream, snapshotSubject(s.Book, s.Slot, i), data); err != nil {
+			return fmt.Errorf("snapshot of slot %d: %w", s.Slot, err)
+		}
+	}
+	return nil
+}
+
+// Snapshot returns the slot's newest snapshot, all parts of one publication.
+// Errors: ErrNoSnapshot, ErrUnavailable, ctx's.
+func (b *Broker) Snapshot(ctx context.Context, book ledger.Book, slot int32) (*campaigns.Snapshot, error) {
+	for try := 1; ; try++ {
+		s, err := b.readSnapshot(ctx, book, slot)
+		if err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, errIncoherent) || try == coherentTries {
+			return nil, fmt.Errorf("snapshot of slot %d: %w", slot, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(coherentWait):
+		}
+	}
+}
+
+// errIncoherent says that parts of two publications were read.
+var errIncoherent = fmt.Errorf("%w: its parts are being replaced", ErrUnavailable)
+
+func (b *Broker) readSnapshot(ctx context.Context, book ledger.Book, slot int32) (*campaigns.Snapshot, error) {
+	whole, first, err := b.readSnapshotPart(ctx, book, slot, 0)
+	if err != nil {
+		return nil, err
+	}
+	for i := 1; i < first.Count; i++ {
+		s, part, err := b.readSnapshotPart(ctx, book, slot, i)
+		if errors.Is(err, ErrNoSnapshot) {
+			return nil, errIncoherent
+		}
+		if err != nil {
+			return nil, err
+		}
+		if part.ID != first.ID || part.Index != i || s.FrameHead != whole.FrameHead {
+			return nil, errIncoherent
+		}
+		whole.Rows = append(whole.Rows, s.Rows...)
+	}
+	return whole, nil
+}
+
+func (b *Broker) readSnapshotPart(ctx context.Context, book ledger.Book, slot int32, part int) (*campaigns.Snapshot, wire.Part, error) {
+	data, _, err := b.lastOf(ctx, snapshotsStream, snapshotSubject(book, slot, part))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, wire.Part{}, ErrNoSnapshot
+	}
+	if err != nil {
+		return nil, wire.Part{}, err
+	}
+	return wire.DecodeSnapshotPart(data)
+}
+
+// Snapshots returns the newest snapshot of every slot of both books.
+// Errors: ErrUnavailable, ctx's.
+func (b *Broker) Snapshots(ctx context.Context) ([]*campaigns.Snapshot, error) {
+	info, err := b.subjects(ctx, snapshotsStream, "snapshots.v1.*.*.0")
+	if err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
+	}
+	all := make([]*campaigns.Snapshot, 0, len(info))
+	for subject := range info {
+		book, slot, _, ok := parseSnapshotSubject(subject)
+		if !ok {
+			continue
+		}
+		s, err := b.Snapshot(ctx, book, slot)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// subjects counts a stream's messages by subject.
+func (b *Broker) subjects(ctx context.Context, stream, filter string) (map[string]uint64, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return info.State.Subjects, nil
+}
+
+// lastOf reads the last message of a subject and its sequence. Errors:
+// jetstream.ErrMsgNotFound; ErrUnavailable, ctx's.
+func (b *Broker) lastOf(ctx context.Context, stream, subject string) (data []byte, sequence uint64, err error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	m, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	if err != nil {
+		return nil, 0, unavailable(err)
+	}
+	if status := m.Header.Get("Status"); status == "404" {
+		return nil, 0, jetstream.ErrMsgNotFound
+	} else if status != "" {
+		return nil, 0, unavailable(errors.New(status + " " + m.Header.Get("Description")))
+	}
+	return m.Data, sequenceOf(m), nil
+}
+
+func sequenceOf(m *nats.Msg) (n uint64) {
+	for _, c := range []byte(m.Header.Get("Nats-Sequence")) {
+		n = n*10 + uint64(c-'0') // the broker's own number
+	}
+	return n
+}
