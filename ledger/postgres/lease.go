@@ -75,15 +75,14 @@ func (b *Book) Release(ctx context.Context, lease ledger.Lease) error {
 	return sorted("release a lease", err)
 }
 
-// AdoptLapsed takes over every slot of other holders whose lease lapsed at least
-// grace ago: the term rises and the slot is leased to holder for ttl, so that a
-// death of the adopter makes it adoptable again. It returns once no transaction of
-// the old terms is in flight. The slots that it returns may come with an error
-// about others.
+// AdoptLapsed takes over every slot whose lease has lapsed: the term rises and the
+// slot is leased to holder for ttl, so that a death of the adopter makes it
+// adoptable again. It returns once no transaction of the old terms is in flight.
+// The slots that it returns may come with an error about others.
 //
 // Errors: ledger.ErrUnavailable.
-func (b *Book) AdoptLapsed(ctx context.Context, holder string, grace, ttl time.Duration) ([]ledger.Lease, error) {
-	rows, err := b.pool.Query(ctx, leaseLapsedSQL, holder, grace)
+func (b *Book) AdoptLapsed(ctx context.Context, holder string, ttl time.Duration) ([]ledger.Lease, error) {
+	rows, err := b.pool.Query(ctx, leaseLapsedSQL)
 	if err != nil {
 		return nil, sorted("look for lapsed leases", err)
 	}
@@ -94,7 +93,7 @@ func (b *Book) AdoptLapsed(ctx context.Context, holder string, grace, ttl time.D
 	var adopted []ledger.Lease
 	var errs []error
 	for _, slot := range slots {
-		lease, err := b.lease(ctx, leaseAdoptSQL, holder, grace, ttl, slot)
+		lease, err := b.lease(ctx, leaseAdoptSQL, holder, ttl, slot)
 		switch {
 		case err == nil:
 			adopted = append(adopted, lease)

@@ -5,7 +5,7 @@
 -- second: everywhere in this order. Indexes: slot_leases_pkey, slot_terms_pkey.
 WITH lapsed AS (
     SELECT slot FROM slot_leases
-    WHERE slot = $4 AND NOT closed AND until < clock_timestamp() - $2::interval AND holder <> $1
+    WHERE slot = $3 AND NOT closed AND until < clock_timestamp()
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE slot_terms t
@@ -15,7 +15,7 @@ WITH lapsed AS (
     RETURNING t.slot, t.term, t.epoch
 ), leased AS (
     UPDATE slot_leases l
-    SET term = taken.term, until = clock_timestamp() + $3::interval, holder = $1
+    SET term = taken.term, until = clock_timestamp() + $2::interval, holder = $1
     FROM taken
     WHERE l.slot = taken.slot
 )

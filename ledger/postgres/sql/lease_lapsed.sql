@@ -1,5 +1,5 @@
 -- Which slots nobody renews any more. A handful of rows: no index.
 SELECT slot
 FROM slot_leases
-WHERE NOT closed AND until < clock_timestamp() - $2::interval AND holder <> $1
+WHERE NOT closed AND until < clock_timestamp()
 ORDER BY slot

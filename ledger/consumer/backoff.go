@@ -1,0 +1,44 @@
+package consumer
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// Bounds of the wait between two tries of something that time heals: long enough
+// that a dead server is not beaten, short enough that nobody waits for us after it
+// came back.
+const (
+	backoffMin = 20 * time.Millisecond
+	backoffMax = 2 * time.Second
+)
+
+// backoff counts tries and waits longer after each.
+type backoff struct{ tries int }
+
+// wait blocks for a random part of a time that doubles with each call, so that
+// processes which failed together do not come back together. False when ctx ended.
+func (b *backoff) wait(ctx context.Context) bool {
+	d := backoffMax
+	if b.tries < 7 { // 20 ms << 7 is beyond backoffMax
+		d = min(d, backoffMin<<b.tries)
+	}
+	b.tries++
+	return pause(ctx, d/2+rand.N(d/2)) //nolint:gosec // no secret
+}
+
+// pause blocks for d. False when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,109 @@
+package consumer
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"spillway/ingest"
+	"spillway/ingest/envelope"
+	"spillway/ledger"
+)
+
+// batch is what one transaction records: the donations of some messages.
+type batch struct {
+	messages  []Message
+	bytes     int
+	records   int
+	oldest    time.Time // broker time of its oldest message
+	seen      map[ingest.ID]*envelope.Donation
+	donations []*envelope.Donation // each ID once: the first in the order of the stream
+	repeats   []*envelope.Donation // other contents of those IDs
+	rejected  []ledger.Rejected    // what cannot be read
+	dropped   int                  // the same content again
+}
+
+func newBatch() *batch { return &batch{seen: map[ingest.ID]*envelope.Donation{}} }
+
+// add decodes a message into the batch. What cannot be read is set aside with its
+// bytes; the rest of its envelope is recorded all the same.
+func (b *batch) add(book ledger.Book, stream string, m Message) {
+	if len(b.messages) == 0 || m.StoredAt.Before(b.oldest) {
+		b.oldest = m.StoredAt
+	}
+	b.messages = append(b.messages, m)
+	b.bytes += len(m.Data)
+	reject := func(index int, payload []byte, reason ledger.Reason, detail string) {
+		b.rejected = append(b.rejected, ledger.Rejected{
+			Payload: payload, Stream: stream, Sequence: m.Sequence, Index: index, StoredAt: m.StoredAt, Reason: reason, Detail: detail,
+		})
+	}
+	_, err := envelope.Decode(m.Data, func(index int, d *envelope.Donation, raw []byte, err error) {
+		b.records++
+		switch {
+		case err != nil:
+			reject(index, raw, ledger.ReasonMalformed, err.Error())
+		case d.Rehearsal != (book == ledger.Rehearsal):
+			// Rehearsed money among the donors', or the reverse: never recorded.
+			reject(index, raw, ledger.ReasonRefused, "record of the other book")
+		default:
+			b.place(d)
+		}
+	})
+	switch {
+	case errors.Is(err, envelope.ErrVersion):
+		reject(-1, m.Data, ledger.ReasonVersion, err.Error())
+	case err != nil:
+		reject(-1, m.Data, ledger.ReasonMalformed, err.Error())
+	}
+}
+
+func (b *batch) place(d *envelope.Donation) {
+	first, known := b.seen[d.ID]
+	switch {
+	case !known:
+		b.seen[d.ID] = d
+		b.donations = append(b.donations, d)
+	case first.Fingerprint == d.Fingerprint:
+		b.dropped++
+	default:
+		b.repeats = append(b.repeats, d)
+	}
+}
+
+// rejection describes a donation of the batch as the record that it came in. It
+// looks for the record again: keeping every record's place would cost more than
+// this rare search.
+func (b *batch) rejection(culprit *envelope.Donation, stream string) ledger.Rejected {
+	r := ledger.Rejected{Stream: stream, Index: -1}
+	for _, m := range b.messages {
+		_, _ = envelope.Decode(m.Data, func(index int, d *envelope.Donation, raw []byte, err error) {
+			if r.Payload == nil && err == nil && d.ID == culprit.ID && d.Fingerprint == culprit.Fingerprint {
+				r.Payload, r.Sequence, r.Index, r.StoredAt = raw, m.Sequence, index, m.StoredAt
+			}
+		})
+		if r.Payload != nil {
+			break
+		}
+	}
+	return r
+}
+
+// sort puts the donations in the order in which every writer inserts them.
+func (b *batch) sort() { slices.SortFunc(b.donations, byID) }
+
+func byID(a, b *envelope.Donation) int { return bytes.Compare(a.ID[:], b.ID[:]) }
+
+// halve splits donations in two, and the repeats with the donations of their IDs.
+func halve(donations, repeats []*envelope.Donation) (left, leftRepeats, right, rightRepeats []*envelope.Donation) {
+	left, right = donations[:len(donations)/2], donations[len(donations)/2:]
+	for _, r := range repeats {
+		if byID(r, right[0]) < 0 {
+			leftRepeats = append(leftRepeats, r)
+		} else {
+			rightRepeats = append(rightRepeats, r)
+		}
+	}
+	return left, leftRepeats, right, rightRepeats
+}

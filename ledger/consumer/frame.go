@@ -1,0 +1,103 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+)
+
+// frameRowsMax bounds one frame: a row is at most some 110 bytes on the wire, and
+// a broker's message at most 1 MiB. More news in one tick travel in several frames.
+const frameRowsMax = 8192
+
+// publish is one tick: it asks what is complete, then collects what changed, then
+// publishes both. A failure loses nothing: the rows wait for the next tick, which
+// begins with a snapshot because readers may now miss a number.
+func (c *Consumer) publish(ctx context.Context, w *writer) error {
+	asked, err := c.watermark(ctx) // before collect, which says why
+	if err != nil {
+		return err
+	}
+	c.config.fault("asked")
+	n := w.collect(asked)
+	_, claimed, gap := w.published()
+	if gap || len(n.doubts) > 0 {
+		if err := c.snapshot(ctx, w, len(n.doubts) > 0, false); err != nil {
+			w.carry(n.rows)
+			return err
+		}
+		w.resolve(n.doubts)
+	}
+	for first := true; first || len(n.rows) > 0; first = false {
+		part, through := n.rows, n.through
+		if len(part) > frameRowsMax {
+			part, through = part[:frameRowsMax], claimed // the new claim needs all rows
+		}
+		if err := c.frame(ctx, w, part, through, false); err != nil {
+			w.carry(n.rows)
+			return err
+		}
+		n.rows = n.rows[len(part):]
+	}
+	c.metrics.through.Set(float64(n.through.UnixMilli()) / 1000)
+	return nil
+}
+
+// frame publishes one frame of w.
+func (c *Consumer) frame(ctx context.Context, w *writer, rows []campaigns.SlotRow, through time.Time, closed bool) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	head := c.head(w.lease, w.attempt(), through)
+	head.Closed = closed
+	c.config.fault("frame")
+	if err := c.frames.PublishFrame(ctx, &campaigns.Frame{FrameHead: head, Rows: rows}); err != nil {
+		c.metrics.publishFailures.WithLabelValues("frame").Inc()
+		return fmt.Errorf("publish frame %d of slot %d: %w", head.Number, head.Slot, err)
+	}
+	w.stored(through)
+	return nil
+}
+
+// snapshot publishes w's slot whole, as the database has it. With settled it first
+// waits until no transaction of the slot is in flight.
+//
+// The rows of every frame tried so far were committed before they were collected,
+// so what is read after taking the number holds them.
+func (c *Consumer) snapshot(ctx context.Context, w *writer, settled, closed bool) error {
+	w.snapshots.Lock()
+	defer w.snapshots.Unlock()
+	number, claimed, _ := w.published()
+	head := c.head(w.lease, number, claimed)
+	head.Closed = closed
+	err := c.publishSlot(ctx, head, w.lease, settled)
+	if errors.Is(err, ledger.ErrFenced) {
+		w.end()
+	}
+	return err
+}
+
+// publishSlot reads a slot and publishes its snapshot.
+func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, lease ledger.Lease, settled bool) error {
+	read, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rows, err := c.store.Slots(read, lease, settled)
+	if err != nil {
+		return fmt.Errorf("snapshot of slot %d: %w", lease.Slot, err)
+	}
+	c.config.fault("snapshot")
+	store, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := c.frames.PublishSnapshot(store, &campaigns.Snapshot{FrameHead: head, Rows: rows}); err != nil {
+		c.metrics.publishFailures.WithLabelValues("snapshot").Inc()
+		return fmt.Errorf("publish the snapshot of slot %d: %w", lease.Slot, err)
+	}
+	return nil
+}
+
+func (c *Consumer) head(lease ledger.Lease, number int64, through time.Time) campaigns.FrameHead {
+	return campaigns.FrameHead{Book: c.book, Slot: lease.Slot, Epoch: lease.Epoch, Term: lease.Term, Number: number, CountedThrough: through}
+}

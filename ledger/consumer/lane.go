@@ -1,0 +1,162 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// topUpWait is how long a batch that the recorder does not want yet waits for one
+// more message: longer only delays the batch, shorter only asks the broker more often.
+const topUpWait = 5 * time.Millisecond
+
+// heartbeatsPerWait is how often a held message is reported in one AckWait.
+const heartbeatsPerWait = 3
+
+// lane moves one shard's donations: a fetch loop decodes the next batch while a
+// record loop settles the one before.
+type lane struct {
+	c     *Consumer
+	shard Shard
+	ready chan *batch // from fetch to record: one batch waits at most
+
+	mu   sync.Mutex
+	held map[*batch]*holding // fetched and not yet acknowledged
+}
+
+// holding is what the broker thinks we are working on, for one batch.
+type holding struct {
+	since    time.Time // when the first of the messages was fetched
+	messages []Message
+}
+
+func newLane(c *Consumer, s Shard) *lane {
+	return &lane{c: c, shard: s, ready: make(chan *batch), held: map[*batch]*holding{}}
+}
+
+// run fetches until ctx ends and returns when the batch in hand is settled, or when
+// work ends.
+func (l *lane) run(ctx, work context.Context) {
+	beating, still := context.WithCancel(work)
+	var loops sync.WaitGroup
+	loops.Go(func() { l.heartbeatLoop(beating) })
+	loops.Go(func() {
+		defer close(l.ready)
+		l.fetchLoop(ctx)
+	})
+	l.recordLoop(work)
+	still()
+	loops.Wait()
+}
+
+// fetchLoop fills batches. Nothing is fetched before a slot is open: see openSlot.
+func (l *lane) fetchLoop(ctx context.Context) {
+	var retry backoff
+	b := newBatch()
+	defer func() { l.giveBack(b) }()
+	for ctx.Err() == nil {
+		if _, err := l.c.writer(ctx); err != nil {
+			return
+		}
+		l.c.config.fault("fetch")
+		room, wait := l.room(b), l.c.config.FetchWait
+		if len(b.messages) > 0 {
+			wait = topUpWait
+			if room == 0 {
+				select {
+				case l.ready <- b:
+					b = newBatch()
+				case <-ctx.Done():
+				}
+				continue
+			}
+			select {
+			case l.ready <- b:
+				b = newBatch()
+				continue
+			default:
+			}
+		}
+		messages, err := l.shard.Source.Fetch(ctx, room, l.c.config.BatchBytes-b.bytes, wait)
+		l.hold(b, messages)
+		for _, m := range messages {
+			b.add(l.c.book, l.shard.Stream, m)
+		}
+		if err == nil {
+			retry = backoff{}
+			continue
+		}
+		if ctx.Err() == nil {
+			l.c.metrics.fetchFailures.Inc()
+			if retry.tries == 0 {
+				l.c.log.Warn("fetch", "stream", l.shard.Stream, "error", err)
+			}
+		}
+		if len(b.messages) > 0 { // record what is here while the broker is away
+			select {
+			case l.ready <- b:
+				b = newBatch()
+			case <-ctx.Done():
+			}
+		}
+		retry.wait(ctx)
+	}
+}
+
+// room is how many more messages the batch may take.
+func (l *lane) room(b *batch) int {
+	if b.bytes >= l.c.config.BatchBytes || len(b.donations) >= l.c.config.BatchDonations {
+		return 0
+	}
+	return l.c.config.BatchMessages - len(b.messages)
+}
+
+// hold notes that a batch's new messages are ours, from the moment they are fetched.
+func (l *lane) hold(b *batch, messages []Message) {
+	if len(messages) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held[b]
+	if h == nil {
+		h = &holding{since: time.Now()}
+		l.held[b] = h
+	}
+	h.messages = append(h.messages, messages...)
+}
+
+func (l *lane) letGo(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, b)
+}
+
+// giveBack leaves a batch that was not begun to others, at once.
+func (l *lane) giveBack(b *batch) {
+	l.letGo(b)
+	for _, m := range b.messages {
+		_ = m.Handle.Nak(0) // lost: AckWait does the same later
+	}
+}
+
+// heartbeatLoop keeps the broker from giving held messages to others while they
+// wait for a transaction, for at most HoldMax.
+func (l *lane) heartbeatLoop(ctx context.Context) {
+	every := l.c.config.AckWait / heartbeatsPerWait
+	for pause(ctx, every) {
+		l.c.config.fault("heartbeat")
+		now := time.Now()
+		l.mu.Lock()
+		var late []Message
+		for _, h := range l.held {
+			if age := now.Sub(h.since); age >= every/2 && age < l.c.config.HoldMax {
+				late = append(late, h.messages...)
+			}
+		}
+		l.mu.Unlock()
+		for _, m := range late {
+			_ = m.Handle.InProgress() // lost: a redelivery is harmless
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/ledger"
+)
+
+// metrics are the consumer's figures; every one carries the label book.
+type metrics struct {
+	recordedTotal   *prometheus.CounterVec // by outcome: new, repeat, conflict
+	quarantined     *prometheus.CounterVec // by reason
+	quarantine      prometheus.Gauge
+	batchDonations  prometheus.Histogram
+	batchSeconds    prometheus.Histogram
+	waiting, held   prometheus.Gauge
+	oldest, through prometheus.Gauge
+	term, renewed   prometheus.Gauge
+	publishFailures *prometheus.CounterVec // by what
+	recordFailures  prometheus.Counter
+	fetchFailures   prometheus.Counter
+	ackFailures     prometheus.Counter
+	fenced, adopted prometheus.Counter
+
+	// Resolved once: the lookup of a label costs more than the addition.
+	new, repeats, conflicts prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer, book ledger.Book) *metrics {
+	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	histogram := func(name, help string, start float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(start, 2, 14),
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
+		})
+	}
+	m := &metrics{
+		recordedTotal:   prometheus.NewCounterVec(counter("ledger_donations_total", "Donations that this process settled, by outcome: new, repeat, conflict."), []string{"outcome"}),
+		quarantined:     prometheus.NewCounterVec(counter("ledger_quarantined_total", "Records that this process set aside, by reason."), []string{"reason"}),
+		quarantine:      gauge("ledger_quarantine_records", "Records set aside in the database: anything above zero needs a person."),
+		batchDonations:  histogram("ledger_batch_donations", "Records settled per batch.", 1),
+		batchSeconds:    histogram("ledger_batch_seconds", "Time to settle a batch, in seconds.", 0.001),
+		waiting:         gauge("ledger_lag_messages", "Messages that no consumer has been given yet."),
+		held:            gauge("ledger_held_messages", "Messages given to consumers and not acknowledged yet."),
+		oldest:          gauge("ledger_oldest_batch_age_seconds", "Age of the oldest message of the batch settled last, from storage to settlement."),
+		through:         gauge("ledger_counted_through_timestamp_seconds", "What this process's last frame claimed to be complete up to, in Unix seconds."),
+		term:            gauge("ledger_lease_term", "Term of the slot that this process holds."),
+		renewed:         gauge("ledger_lease_renewed_timestamp_seconds", "When the lease was last renewed, in Unix seconds."),
+		publishFailures: prometheus.NewCounterVec(counter("ledger_publish_failures_total", "Publications that the broker did not confirm, by what: frame, snapshot."), []string{"what"}),
+		recordFailures:  prometheus.NewCounter(counter("ledger_record_failures_total", "Transactions that failed for a reason that time heals, or for none that is known.")),
+		fetchFailures:   prometheus.NewCounter(counter("ledger_fetch_failures_total", "Fetches that the broker did not answer.")),
+		ackFailures:     prometheus.NewCounter(counter("ledger_ack_failures_total", "Acknowledgements that could not be sent.")),
+		fenced:          prometheus.NewCounter(counter("ledger_lease_lost_total", "Times that another process took this one's slot over.")),
+		adopted:         prometheus.NewCounter(counter("ledger_lease_adopted_total", "Slots of vanished processes that this one closed.")),
+	}
+	m.new = m.recordedTotal.WithLabelValues("new")
+	m.repeats = m.recordedTotal.WithLabelValues("repeat")
+	m.conflicts = m.recordedTotal.WithLabelValues("conflict")
+	for _, reason := range []ledger.Reason{ledger.ReasonVersion, ledger.ReasonMalformed, ledger.ReasonRefused, ledger.ReasonUnknown} {
+		m.quarantined.WithLabelValues(string(reason))
+	}
+	if registerer != nil {
+		prometheus.WrapRegistererWith(prometheus.Labels{"book": book.String()}, registerer).MustRegister(
+			m.recordedTotal, m.quarantined, m.quarantine, m.batchDonations, m.batchSeconds, m.waiting, m.held, m.oldest, m.through,
+			m.term, m.renewed, m.publishFailures, m.recordFailures, m.fetchFailures, m.ackFailures, m.fenced, m.adopted,
+		)
+	}
+	return m
+}
+
+func (m *metrics) recorded(c ledger.Counts) {
+	m.new.Add(float64(c.New))
+	m.repeats.Add(float64(c.Repeats))
+	m.conflicts.Add(float64(c.Conflicts))
+}
+
+func (m *metrics) settled(b *batch, took time.Duration) {
+	m.repeats.Add(float64(b.dropped))
+	m.batchDonations.Observe(float64(b.records))
+	m.batchSeconds.Observe(took.Seconds())
+	m.oldest.Set(time.Since(b.oldest).Seconds())
+}
+
+// watchLoop asks now and then for what only the database and the broker know.
+func (c *Consumer) watchLoop(ctx context.Context) {
+	for {
+		c.watch(ctx)
+		if !pause(ctx, watchEvery) {
+			return
+		}
+	}
+}
+
+func (c *Consumer) watch(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	// What cannot be asked keeps its last value; the failure shows elsewhere.
+	if n, err := c.store.Quarantined(ctx); err == nil {
+		c.metrics.quarantine.Set(float64(n))
+	}
+	var waiting, held uint64
+	for _, s := range c.shards {
+		w, h, err := s.Source.Lag(ctx)
+		if err != nil {
+			return
+		}
+		waiting, held = waiting+w, held+h
+	}
+	c.metrics.waiting.Set(float64(waiting))
+	c.metrics.held.Set(float64(held))
+}

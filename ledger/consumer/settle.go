@@ -1,0 +1,182 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"spillway/ingest/envelope"
+	"spillway/ledger"
+)
+
+// recordLoop settles one batch after the other until the fetch loop has ended, or ctx.
+func (l *lane) recordLoop(ctx context.Context) {
+	began := time.Time{}
+	for {
+		pause(ctx, time.Until(began.Add(l.c.config.RecordEvery)))
+		b, more := <-l.ready
+		if !more {
+			return
+		}
+		began = time.Now()
+		b.sort()
+		s := settlement{lane: l, batch: b}
+		if err := s.run(ctx); err != nil {
+			l.giveBack(b) // ctx has ended: nothing was acknowledged
+			continue
+		}
+		l.letGo(b)
+	}
+}
+
+// settlement is the settling of one batch: everything in it is recorded or set
+// aside, durably, and then its messages are acknowledged.
+type settlement struct {
+	lane   *lane
+	batch  *batch
+	writer *writer // whose lease the batch is recorded under
+	flight *flight // of this batch with writer
+}
+
+// run settles the batch however long it takes. Errors: the context's, and then
+// nothing was acknowledged.
+func (s *settlement) run(ctx context.Context) error {
+	c, b := s.lane.c, s.batch
+	began := time.Now()
+	if err := s.quarantine(ctx, b.rejected); err != nil {
+		return err
+	}
+	if len(b.donations) > 0 {
+		if err := s.record(ctx, b.donations, b.repeats); err != nil {
+			return err
+		}
+	}
+	if s.flight != nil {
+		s.writer.land(s.flight)
+	}
+	c.config.fault("ack")
+	for _, m := range b.messages {
+		if err := m.Handle.Ack(); err != nil {
+			c.metrics.ackFailures.Inc() // it will come again, as a repeat
+		}
+	}
+	c.metrics.settled(b, time.Since(began))
+	return nil
+}
+
+// record records donations and their repeats in one transaction, or, when the data
+// is at fault, in as many as it takes to find the culprits and set them aside.
+func (s *settlement) record(ctx context.Context, donations, repeats []*envelope.Donation) error {
+	refused, err := s.try(ctx, donations, repeats)
+	if err != nil || refused == nil {
+		return err
+	}
+	if len(donations) > 1 {
+		left, leftRepeats, right, rightRepeats := halve(donations, repeats)
+		if err := s.record(ctx, left, leftRepeats); err != nil {
+			return err
+		}
+		return s.record(ctx, right, rightRepeats)
+	}
+	culprit := s.batch.rejection(donations[0], s.lane.shard.Stream)
+	culprit.Reason, culprit.Detail = refused.reason, refused.detail
+	if err := s.quarantine(ctx, []ledger.Rejected{culprit}); err != nil {
+		return err
+	}
+	if len(repeats) > 0 { // with the first gone, the second is the first
+		return s.record(ctx, repeats[:1], repeats[1:])
+	}
+	return nil
+}
+
+// refusal says why a batch can never be recorded.
+type refusal struct {
+	reason ledger.Reason
+	detail string
+}
+
+// try records once, in the sense of the ledger: what time heals is tried until it
+// is healed. Errors: the context's.
+func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Donation) (*refusal, error) {
+	c := s.lane.c
+	var retry backoff
+	var since time.Time // of the first failure
+	for {
+		if err := s.depart(ctx); err != nil {
+			return nil, err
+		}
+		c.config.fault("record")
+		rows, counts, err := c.store.Record(ctx, s.writer.lease, donations, repeats)
+		c.config.fault("recorded")
+		var poison *ledger.PoisonError
+		switch {
+		case err == nil:
+			s.writer.carry(rows)
+			c.metrics.recorded(counts)
+			if !since.IsZero() {
+				c.log.Info("recording goes on", "stream", s.lane.shard.Stream, "tries", retry.tries, "after", time.Since(since).Round(time.Millisecond))
+			}
+			return nil, nil
+		case errors.Is(err, ledger.ErrFenced):
+			s.writer.end()
+			continue // under the next lease
+		case errors.As(err, &poison):
+			return &refusal{ledger.ReasonRefused, poison.Err.Error()}, nil
+		}
+		// It may have been recorded: the answer was lost with the connection.
+		s.writer.doubt(s.flight)
+		c.metrics.recordFailures.Inc()
+		if since.IsZero() {
+			since = time.Now()
+			c.log.Warn("recording stands still", "stream", s.lane.shard.Stream, "error", err)
+		}
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= c.config.UnknownTries {
+			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "donations", len(donations), "error", err)
+			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
+		}
+		if !retry.wait(ctx) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// depart makes sure that the batch is in flight with a writer that is live. A
+// flight of a writer that has ended needs no landing: whoever adopted its slot
+// published all that the flight may have changed.
+func (s *settlement) depart(ctx context.Context) error {
+	if s.writer != nil && s.writer.live() {
+		return nil
+	}
+	w, err := s.lane.c.writer(ctx)
+	if err != nil {
+		return err
+	}
+	s.writer, s.flight = w, w.depart()
+	return nil
+}
+
+// quarantine sets records aside, however long it takes. Errors: the context's.
+func (s *settlement) quarantine(ctx context.Context, rejected []ledger.Rejected) error {
+	if len(rejected) == 0 {
+		return nil
+	}
+	c := s.lane.c
+	for retry := (backoff{}); ; {
+		err := c.store.Quarantine(ctx, rejected)
+		if err == nil {
+			break
+		}
+		if retry.tries == 0 {
+			c.log.Warn("quarantine stands still", "stream", s.lane.shard.Stream, "error", err)
+		}
+		if !retry.wait(ctx) {
+			return ctx.Err()
+		}
+	}
+	for i := range rejected {
+		r := &rejected[i]
+		c.metrics.quarantined.WithLabelValues(string(r.Reason)).Inc()
+		c.log.Error("record set aside", "stream", r.Stream, "sequence", r.Sequence, "index", r.Index, "reason", r.Reason, "detail", r.Detail)
+	}
+	return nil
+}

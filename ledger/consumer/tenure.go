@@ -1,0 +1,189 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"spillway/ledger"
+)
+
+// tenures leases one slot after the other, until lanes ends, which says that all
+// lanes have settled, or ctx. A tenure ends early when its lease was taken over.
+func (c *Consumer) tenures(ctx, lanes context.Context) {
+	var retry backoff
+	for ctx.Err() == nil && lanes.Err() == nil {
+		lease, err := c.acquire(ctx)
+		if err != nil {
+			if retry.tries == 0 {
+				c.log.Warn("no slot: waiting for the database", "error", err)
+			}
+			retry.wait(lanes)
+			continue
+		}
+		retry = backoff{}
+		c.tenure(ctx, lanes, newWriter(lease))
+	}
+}
+
+func (c *Consumer) acquire(ctx context.Context) (ledger.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.store.Acquire(ctx, c.config.Holder, c.config.LeaseTTL)
+}
+
+// tenure opens the writer's slot, publishes its news until the lease is lost or all
+// lanes have settled, and then closes it.
+func (c *Consumer) tenure(ctx, lanes context.Context, w *writer) {
+	log := c.log.With("slot", w.lease.Slot, "term", w.lease.Term)
+	c.metrics.term.Set(float64(w.lease.Term))
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	held, release := context.WithCancel(ctx) // until the lease is lost
+	defer release()
+	defer w.end()
+	helpers.Go(func() {
+		select {
+		case <-w.ended:
+			release()
+		case <-held.Done():
+		}
+	})
+	helpers.Go(func() { c.renewLoop(held, w) })
+
+	var retry backoff
+	for {
+		err := c.openSlot(held, w)
+		if err == nil {
+			break
+		}
+		if retry.tries == 0 && held.Err() == nil {
+			log.Warn("slot not open yet", "error", err)
+		}
+		// The lease is left to lapse: a reader may know of the slot already, and
+		// then it has to hear from an adopter that it is closed.
+		if lanes.Err() != nil || !retry.wait(held) {
+			log.Info("slot left before it was open")
+			return
+		}
+	}
+	log.Info("slot open")
+	c.announce(w)
+	defer c.announce(nil)
+	helpers.Go(func() { c.snapshotLoop(held, w) })
+
+	ticks := time.NewTicker(c.config.FrameEvery)
+	defer ticks.Stop()
+	last, failing := time.Now(), false
+	for {
+		select {
+		case <-w.ended:
+			log.Warn("slot lost: another process has adopted it")
+			c.metrics.fenced.Inc()
+			return
+		case <-lanes.Done():
+			c.close(ctx, w)
+			return
+		case <-ctx.Done():
+			log.Warn("slot abandoned: not closed in time")
+			return
+		case now := <-ticks.C:
+			c.config.fault("tick")
+			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery {
+				continue
+			}
+			err := c.publish(held, w)
+			if err == nil {
+				last = now
+			}
+			if (err != nil) != failing && held.Err() == nil {
+				failing = err != nil
+				if failing {
+					log.Warn("frames stand still", "error", err)
+				} else {
+					log.Info("frames go on")
+				}
+			}
+		}
+	}
+}
+
+// openSlot publishes the slot's snapshot and its first frame, both stored by the
+// broker before any lane records under it, so that every reader knows of the slot
+// before another slot's claim can depend on it.
+func (c *Consumer) openSlot(ctx context.Context, w *writer) error {
+	if err := c.snapshot(ctx, w, true, false); err != nil {
+		return err
+	}
+	return c.publish(ctx, w)
+}
+
+// renewLoop extends the lease until ctx ends or the lease is lost. Without the
+// database it goes on trying: a lapsed lease that nobody adopted is still ours.
+func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
+	for pause(ctx, c.config.RenewEvery) {
+		c.config.fault("renew")
+		renew, cancel := context.WithTimeout(ctx, c.config.LeaseTTL)
+		err := c.store.Renew(renew, w.lease, c.config.LeaseTTL)
+		cancel()
+		switch {
+		case err == nil:
+			c.metrics.renewed.SetToCurrentTime()
+		case errors.Is(err, ledger.ErrFenced):
+			w.end()
+			return
+		default:
+			c.troubled.Store(time.Now().UnixNano())
+		}
+	}
+}
+
+// snapshotLoop publishes the slot whole from time to time, for readers that start
+// and for those that missed a frame.
+func (c *Consumer) snapshotLoop(ctx context.Context, w *writer) {
+	for pause(ctx, c.config.SnapshotEvery) {
+		if err := c.snapshot(ctx, w, false, false); err != nil && ctx.Err() == nil {
+			c.log.Debug("no snapshot this time", "slot", w.lease.Slot, "error", err)
+		}
+	}
+}
+
+// close ends a tenure in order: the last news, then the slot whole and final, then
+// the closing frame, then the lease. A death in between leaves the lease to lapse,
+// and whoever adopts it publishes the same again under the next term. Nothing is
+// published after the lease may be given back.
+func (c *Consumer) close(ctx context.Context, w *writer) {
+	log := c.log.With("slot", w.lease.Slot, "term", w.lease.Term)
+	for _, step := range []func(context.Context, *writer) error{c.publishLast, c.release} {
+		var retry backoff
+		for {
+			err := step(ctx, w)
+			if err == nil {
+				break
+			}
+			if errors.Is(err, ledger.ErrFenced) || !retry.wait(ctx) {
+				log.Warn("slot not closed: it will be adopted", "error", err)
+				return
+			}
+		}
+	}
+	log.Info("slot closed")
+}
+
+func (c *Consumer) publishLast(ctx context.Context, w *writer) error {
+	if err := c.publish(ctx, w); err != nil {
+		return err
+	}
+	if err := c.snapshot(ctx, w, true, true); err != nil {
+		return err
+	}
+	_, claimed, _ := w.published()
+	return c.frame(ctx, w, nil, claimed, true)
+}
+
+func (c *Consumer) release(ctx context.Context, w *writer) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.store.Release(ctx, w.lease)
+}
