@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -261,15 +262,24 @@ func (c *checker) payment(p *Payment, received time.Time) {
 	}
 }
 
-// parseRFC3339 reads a time. time.Parse also takes a one-digit hour and a comma
-// before the fraction, which RFC 3339 does not; UnmarshalText is strict.
-func parseRFC3339(s string) (t time.Time, err error) {
-	if len(s) > len("2006-01-02T15:04:05.999999999+00:00") {
-		return t, strconv.ErrRange
+// errNotRFC3339 is what parseRFC3339 says itself.
+var errNotRFC3339 = errors.New("not an RFC 3339 time")
+
+// parseRFC3339 reads a time. time.Parse also takes what RFC 3339 does not: an
+// hour of one digit, a comma before the fraction, an offset of a day or more
+// (go.dev/issue/54580).
+func parseRFC3339(s string) (time.Time, error) {
+	const shortest, longest = len("2006-01-02T15:04:05Z"), len("2006-01-02T15:04:05.999999999+00:00")
+	if len(s) < shortest || len(s) > longest || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
+		return time.Time{}, errNotRFC3339
 	}
-	var b [len("2006-01-02T15:04:05.999999999+00:00")]byte
-	err = t.UnmarshalText(b[:copy(b[:], s)])
-	return t, err
+	if s[len(s)-1] != 'Z' {
+		offset := s[len(s)-len("+00:00"):]
+		if offset[1:3] > "23" || offset[4:] > "59" {
+			return time.Time{}, errNotRFC3339
+		}
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 func visibleASCII(s string) bool {
