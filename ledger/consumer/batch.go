@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"time"
 
 	"spillway/ingest"
 	"spillway/ingest/envelope"
@@ -16,7 +15,6 @@ type batch struct {
 	messages  []Message
 	bytes     int
 	records   int
-	oldest    time.Time // broker time of its oldest message
 	seen      map[ingest.ID]*envelope.Donation
 	donations []*envelope.Donation // each ID once: the first in the order of the stream
 	repeats   []*envelope.Donation // other contents of those IDs
@@ -29,9 +27,6 @@ func newBatch() *batch { return &batch{seen: map[ingest.ID]*envelope.Donation{}}
 // add decodes a message into the batch. What cannot be read is set aside with its
 // bytes; the rest of its envelope is recorded all the same.
 func (b *batch) add(book ledger.Book, stream string, m Message) {
-	if len(b.messages) == 0 || m.StoredAt.Before(b.oldest) {
-		b.oldest = m.StoredAt
-	}
 	b.messages = append(b.messages, m)
 	b.bytes += len(m.Data)
 	reject := func(index int, payload []byte, reason ledger.Reason, detail string) {

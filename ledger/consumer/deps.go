@@ -38,9 +38,15 @@ type Source interface {
 	// Watermark returns a broker time such that every message stored before it has
 	// been acknowledged by a consumer.
 	Watermark(ctx context.Context) (time.Time, error)
-	// Lag returns the messages not yet delivered and those delivered and not yet
-	// acknowledged.
-	Lag(ctx context.Context) (waiting, held uint64, err error)
+	// Lag says how far all consumers together are behind.
+	Lag(ctx context.Context) (Lag, error)
+}
+
+// Lag is how far a shard's consumers are behind its stream.
+type Lag struct {
+	Waiting uint64    // messages not yet delivered to anybody
+	Held    uint64    // messages delivered and not yet acknowledged
+	Oldest  time.Time // when the oldest of them was stored; zero when there is none
 }
 
 // Shard is a source with the name of its stream.

@@ -10,10 +10,6 @@ import (
 	"spillway/ledger"
 )
 
-// frameRowsMax bounds one frame: a row is at most some 110 bytes on the wire, and
-// a broker's message at most 1 MiB. More news in one tick travel in several frames.
-const frameRowsMax = 8192
-
 // publish is one tick: it asks what is complete, then collects what changed, then
 // publishes both. A failure loses nothing: the rows wait for the next tick, which
 // begins with a snapshot because readers may now miss a number.
@@ -24,24 +20,16 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 	}
 	c.config.fault("asked")
 	n := w.collect(asked)
-	_, claimed, gap := w.published()
-	if gap || len(n.doubts) > 0 {
+	if _, _, gap := w.published(); gap || len(n.doubts) > 0 {
 		if err := c.snapshot(ctx, w, len(n.doubts) > 0, false); err != nil {
 			w.carry(n.rows)
 			return err
 		}
 		w.resolve(n.doubts)
 	}
-	for first := true; first || len(n.rows) > 0; first = false {
-		part, through := n.rows, n.through
-		if len(part) > frameRowsMax {
-			part, through = part[:frameRowsMax], claimed // the new claim needs all rows
-		}
-		if err := c.frame(ctx, w, part, through, false); err != nil {
-			w.carry(n.rows)
-			return err
-		}
-		n.rows = n.rows[len(part):]
+	if err := c.frame(ctx, w, n.rows, n.through, false); err != nil {
+		w.carry(n.rows)
+		return err
 	}
 	c.metrics.through.Set(float64(n.through.UnixMilli()) / 1000)
 	return nil

@@ -48,7 +48,7 @@ func newMetrics(registerer prometheus.Registerer, book ledger.Book) *metrics {
 		batchSeconds:    histogram("ledger_batch_seconds", "Time to settle a batch, in seconds.", 0.001),
 		waiting:         gauge("ledger_lag_messages", "Messages that no consumer has been given yet."),
 		held:            gauge("ledger_held_messages", "Messages given to consumers and not acknowledged yet."),
-		oldest:          gauge("ledger_oldest_batch_age_seconds", "Age of the oldest message of the batch settled last, from storage to settlement."),
+		oldest:          gauge("ledger_oldest_message_age_seconds", "Age of the oldest message that no process has settled."),
 		through:         gauge("ledger_counted_through_timestamp_seconds", "What this process's last frame claimed to be complete up to, in Unix seconds."),
 		term:            gauge("ledger_lease_term", "Term of the slot that this process holds."),
 		renewed:         gauge("ledger_lease_renewed_timestamp_seconds", "When the lease was last renewed, in Unix seconds."),
@@ -84,7 +84,6 @@ func (m *metrics) settled(b *batch, took time.Duration) {
 	m.repeats.Add(float64(b.dropped))
 	m.batchDonations.Observe(float64(b.records))
 	m.batchSeconds.Observe(took.Seconds())
-	m.oldest.Set(time.Since(b.oldest).Seconds())
 }
 
 // watchLoop asks now and then for what only the database and the broker know.
@@ -105,13 +104,18 @@ func (c *Consumer) watch(ctx context.Context) {
 		c.metrics.quarantine.Set(float64(n))
 	}
 	var waiting, held uint64
+	var age time.Duration
 	for _, s := range c.shards {
-		w, h, err := s.Source.Lag(ctx)
+		lag, err := s.Source.Lag(ctx)
 		if err != nil {
 			return
 		}
-		waiting, held = waiting+w, held+h
+		waiting, held = waiting+lag.Waiting, held+lag.Held
+		if !lag.Oldest.IsZero() {
+			age = max(age, time.Since(lag.Oldest))
+		}
 	}
 	c.metrics.waiting.Set(float64(waiting))
 	c.metrics.held.Set(float64(held))
+	c.metrics.oldest.Set(age.Seconds())
 }
