@@ -79,15 +79,16 @@ var table = [kinds]row{
 }
 
 // Of names the problem behind an error: the one table from error to answer.
-// Anything not in it is Internal, and its cause belongs in the log.
+// Anything not in it is Internal, and its cause belongs in the log. An unknown
+// outcome comes first: whatever else such an error wraps was not the whole story.
 func Of(err error) Kind {
 	switch {
+	case errors.Is(err, ingest.ErrUnknown):
+		return OutcomeUnknown
 	case errors.Is(err, ingest.ErrBusy):
 		return Overloaded
 	case errors.Is(err, ingest.ErrNotReady):
 		return NotReady
-	case errors.Is(err, ingest.ErrUnknown):
-		return OutcomeUnknown
 	case errors.Is(err, ingest.ErrBadKey):
 		return BadIdempotencyKey
 	}
