@@ -8,40 +8,24 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
-
-// brokerConfig is a stock nats-server's configuration as an operator writes it:
-// JetStream that syncs before it acknowledges, and the system account's JSZ
-// exported to the roles' account, which the durability gate asks.
-const brokerConfig = `server_name: rig
-listen: %q
-jetstream { store_dir: %q, sync_interval: %s }
-system_account: SYS
-accounts {
-  SYS {
-    users: [{user: sys, password: %q}]
-    exports: [{service: "$SYS.REQ.SERVER.PING.JSZ", response_type: stream, accounts: [SPILLWAY]}]
-  }
-  SPILLWAY {
-    jetstream: enabled
-    users: [{user: spillway, password: %q}]
-    imports: [{service: {account: SYS, subject: "$SYS.REQ.SERVER.PING.JSZ"}}]
-  }
-}
-`
 
 // brokerPassword guards nothing: the broker listens on the loopback interface for one test.
 const brokerPassword = "rig"
 
-// StartBroker starts a stock nats-server on the rig's store and waits until it listens.
+// StartBroker starts a stock nats-server on the rig's store, configured as the
+// operators' own file says, and waits until it listens.
 func (r *Rig) StartBroker(ctx context.Context) error {
-	config := filepath.Join(r.Dir, "nats.conf")
-	text := fmt.Sprintf(brokerConfig, r.brokerAddress, filepath.Join(r.Dir, "nats"), "always", brokerPassword, brokerPassword)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	config, err := r.brokerConfig()
+	if err != nil {
 		return err
 	}
-	if err := r.start(RoleBroker, r.programs.NATSServer, "-c", config); err != nil {
+	if err := r.startCommand(Command{
+		Name: RoleBroker, Path: r.programs.NATSServer, Args: []string{"-c", config}, Log: r.logPath(RoleBroker),
+		Env: []string{"SPILLWAY_BROKER_PASSWORD=" + brokerPassword},
+	}); err != nil {
 		return err
 	}
 	return r.until(ctx, RoleBroker, "listen", func(context.Context) error {
@@ -52,6 +36,34 @@ func (r *Rig) StartBroker(ctx context.Context) error {
 		return conn.Close()
 	})
 }
+
+// brokerConfig writes deploy/nats-server.conf with the rig's places in it.
+func (r *Rig) brokerConfig() (string, error) {
+	tree, err := Tree()
+	if err != nil {
+		return "", err
+	}
+	shipped, err := os.ReadFile(filepath.Join(tree, "deploy", "nats-server.conf"))
+	if err != nil {
+		return "", err
+	}
+	text := string(shipped)
+	for _, place := range [][2]string{
+		{"listen: 0.0.0.0:4222", "listen: " + r.brokerAddress},
+		{"http: 127.0.0.1:8222", "http: 127.0.0.1:-1"}, // any free port
+		{"store_dir: /var/lib/nats", fmt.Sprintf("store_dir: %q", r.brokerStore())},
+	} {
+		if strings.Count(text, place[0]) != 1 {
+			return "", fmt.Errorf("deploy/nats-server.conf does not say %q once", place[0])
+		}
+		text = strings.Replace(text, place[0], place[1], 1)
+	}
+	path := filepath.Join(r.Dir, "nats-server.conf")
+	return path, os.WriteFile(path, []byte(text), 0o600)
+}
+
+func (r *Rig) brokerStore() string { return filepath.Join(r.Dir, "nats") }
+func (r *Rig) brokerCopy() string  { return filepath.Join(r.Dir, "nats-copy") }
 
 // BrokerURL is the broker's address with the roles' credentials.
 func (r *Rig) BrokerURL() string {

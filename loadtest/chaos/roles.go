@@ -98,21 +98,3 @@ func (r *Rig) where() []string {
 	}
 	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL(), "--secrets", r.secrets()}
 }
-
-// StopOrderly ends every role with SIGTERM, donors' door first, and tells whether
-// all of them ended by themselves.
-func (r *Rig) StopOrderly() (orderly bool, err error) {
-	orderly = true
-	for _, role := range []string{RoleUp, RoleIngest, Ledger(1), Ledger(2)} {
-		p, missing := r.Process(role)
-		if missing != nil || !p.Running() {
-			continue
-		}
-		ok, stopErr := p.Stop(stopGrace)
-		if stopErr != nil {
-			return false, stopErr
-		}
-		orderly = orderly && ok
-	}
-	return orderly, nil
-}

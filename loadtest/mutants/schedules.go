@@ -1,0 +1,121 @@
+//go:build linux
+
+package mutants
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"spillway/loadtest/chaos"
+	"spillway/loadtest/powercut"
+)
+
+// load is small: what a mutant breaks is seen in hundreds of donations.
+var load = chaos.Load{RatePerSecond: 400, For: 8 * time.Second}
+
+// brokerFrozenThenKilled takes what the broker has been sent and not yet stored:
+// the front-end may not have promised any of it.
+var brokerFrozenThenKilled = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "broker-frozen-then-killed",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			return []chaos.Step{t.StartRoles(1), t.Begin("run"),
+				t.Pause(chaos.RoleBroker), t.Hold(time.Second), t.Kill(chaos.RoleBroker), t.Restart(chaos.RoleBroker)}
+		},
+	},
+	Breaks: []string{"I1"},
+}
+
+// ledgerKilledTwice has batches redelivered that were committed and not acknowledged.
+var ledgerKilledTwice = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "ledger-killed-twice",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			killed := []chaos.Step{t.Kill(chaos.Ledger(1)), t.Restart(chaos.Ledger(1)), t.Hold(time.Second)}
+			return append(append([]chaos.Step{t.StartRoles(1), t.Begin("run")}, killed...), killed...)
+		},
+	},
+	Breaks: []string{"I5"},
+}
+
+// ledgerStoppedInOrder gives the same slot to a process that has never seen it.
+var ledgerStoppedInOrder = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "ledger-stopped-in-order",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Stop(chaos.Ledger(1)), t.Restart(chaos.Ledger(1))}
+		},
+	},
+	Breaks: []string{"I5"},
+}
+
+// holderKilledWhileDatabaseIsAway lets both ledgers fetch what neither can record,
+// and then takes one away with what it holds.
+var holderKilledWhileDatabaseIsAway = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "holder-killed-while-database-is-away",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			return []chaos.Step{t.StartRoles(2), t.Begin("run"), t.StopPostgres, t.Hold(2 * time.Second),
+				t.Kill(chaos.Ledger(1)), t.Restart(chaos.RolePostgres)}
+		},
+	},
+	Breaks: []string{"I1"},
+}
+
+// brokerRestored puts an older copy of the broker's store back: its stream then
+// gives numbers to new donations that others had before.
+var brokerRestored = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "broker-restored",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			return []chaos.Step{t.StartRoles(1),
+				t.Kill(chaos.RoleBroker), t.CopyBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
+				t.Begin("before"), t.Audit,
+				t.Kill(chaos.RoleIngest), t.Kill(chaos.RoleBroker), t.RestoreBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
+				t.Begin("after")}
+		},
+	},
+	Breaks: []string{"I1"},
+}
+
+// plugPulled is a power cut under load.
+var plugPulled = PowerCut{}
+
+// PowerCut pulls the plug of a machine that runs everything.
+type PowerCut struct{}
+
+func (PowerCut) String() string { return "power cut" }
+
+// Run implements Check.
+func (PowerCut) Run(ctx context.Context, e Env, overlay string) error {
+	if err := powercut.Missing(); err != nil {
+		return errors.Join(ErrCannotHere, err)
+	}
+	programs, err := e.programs(ctx, overlay)
+	if err != nil {
+		return err
+	}
+	verdict, err := powercut.Cut(ctx, programs, e.Logf)
+	if err != nil {
+		return err
+	}
+	if verdict.Holds() {
+		return nil
+	}
+	return finding(verdict, verdict.Tail, []string{"I1"})
+}
+
+// ErrCannotHere says that this machine cannot make the check; its cause says why.
+var ErrCannotHere = errors.New("this check cannot be made here")
+
+// finding is what a failed proof means to a check that looks for certain
+// invariants: a Finding when one of them is broken, else ErrOther.
+func finding(v *chaos.Verdict, why string, wanted []string) error {
+	return nil
+}
