@@ -1,0 +1,3 @@
+-- One campaign, by campaigns_pkey.
+SELECT slug, name, event, organisation, parent, currency, goal_minor, min_minor, max_minor, starts_at, ends_at, rehearsal, revision
+FROM campaigns WHERE slug = $1 AND NOT stub

@@ -1,0 +1,241 @@
+// Package postgres stores campaigns, with the events and organisations that they
+// name, in the schema "campaigns". It is where they are made and changed; front-ends
+// read them from the broker and never come here.
+//
+// The one invariant: revisions become visible in their order, so that whoever has
+// read the changes since revision n has missed none below.
+//
+// No goroutines of its own besides the connection pool's.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+)
+
+// Limits that the server enforces on our connections: nothing waits for ever.
+const (
+	statementTimeout = 15 * time.Second
+	lockTimeout      = 10 * time.Second
+	idleTimeout      = 10 * time.Second // in a transaction, of a process that froze
+	connectTimeout   = 5 * time.Second
+)
+
+// connections is enough for the publisher and a command beside it.
+const connections = 2
+
+// schema holds all tables of this package.
+const schema = "campaigns"
+
+// revisionLock is the advisory lock under which revisions are taken: any constant
+// that no other program takes in this database ("campaign" in ASCII).
+const revisionLock = 0x63616d706169676e
+
+// SinceMost is how many campaigns Since returns at once; so many mean that there
+// may be more.
+const SinceMost = 5000
+
+// Config says where the database is.
+type Config struct {
+	// URL is a connection string or URL as libpq reads it.
+	URL string
+	// Application is shown in pg_stat_activity; "spillway campaigns" when empty.
+	Application string
+}
+
+// Store is the schema of campaigns. All methods may be called at the same time.
+type Store struct {
+	config *pgx.ConnConfig
+	pool   *pgxpool.Pool
+}
+
+// Open prepares the pool. It does not connect. Errors: a URL that cannot be read.
+func Open(config Config) (*Store, error) {
+	c, err := pgxpool.ParseConfig(config.URL)
+	if err != nil {
+		return nil, errors.New("database url cannot be read") // the cause may quote a password
+	}
+	if config.Application == "" {
+		config.Application = "spillway campaigns"
+	}
+	c.MaxConns = connections
+	c.MinConns = 0
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	for name, value := range map[string]string{
+		"application_name":                    config.Application,
+		"search_path":                         schema,
+		"timezone":                            "UTC",
+		"statement_timeout":                   milliseconds(statementTimeout),
+		"lock_timeout":                        milliseconds(lockTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
+	} {
+		c.ConnConfig.RuntimeParams[name] = value
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf("open pool of campaigns: %w", err)
+	}
+	return &Store{config: c.ConnConfig, pool: pool}, nil
+}
+
+// Close ends all connections; it waits for those in use.
+func (s *Store) Close() { s.pool.Close() }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+var (
+	putSQL      = statement("put")
+	getSQL      = statement("get")
+	listSQL     = statement("list")
+	sinceSQL    = statement("since")
+	raiseSQL    = statement("raise")
+	addStubsSQL = statement("add_stubs")
+	stubsSQL    = statement("stubs")
+)
+
+// statement reads an embedded file; a missing one is found at start-up.
+func statement(name string) string {
+	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// locked runs do in a transaction that holds the revision lock until it commits.
+func (s *Store) locked(ctx context.Context, do func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(revisionLock)); err != nil {
+			return fmt.Errorf("wait for the revision lock: %w", err)
+		}
+		return do(tx)
+	})
+}
+
+// Put makes or changes campaigns, all or none, and returns how many of them it
+// made or changed; one that is the same already is left alone. A campaign's Revision
+// is assigned here; the one given is not read.
+//
+// Errors: campaigns.ErrInvalid, campaigns.ErrCurrencyKept, campaigns.ErrBookKept,
+// ledger.ErrUnavailable; campaigns.ErrUnknown for a parent that does not exist.
+func (s *Store) Put(ctx context.Context, all ...*campaigns.Campaign) (changed int, err error) {
+	rows, err := columnsOf(all)
+	if err != nil {
+		return 0, err
+	}
+	if len(all) == 0 {
+		return 0, nil
+	}
+	err = s.locked(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, putSQL, rows...)
+		changed = int(tag.RowsAffected())
+		return err
+	})
+	if err != nil {
+		return 0, sorted(fmt.Sprintf("put %d campaigns", len(all)), err)
+	}
+	return changed, nil
+}
+
+// Get returns a campaign. Errors: campaigns.ErrUnknown, also for a stub;
+// ledger.ErrUnavailable.
+func (s *Store) Get(ctx context.Context, slug string) (*campaigns.Campaign, error) {
+	all, err := s.query(ctx, "get campaign", getSQL, slug)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("get campaign %q: %w", slug, campaigns.ErrUnknown)
+	}
+	return all[0], nil
+}
+
+// List returns at most limit campaigns whose slugs follow after, "" for the first,
+// in order of slug; stubs are left out. Errors: ledger.ErrUnavailable.
+func (s *Store) List(ctx context.Context, after string, limit int) ([]*campaigns.Campaign, error) {
+	return s.query(ctx, "list campaigns", listSQL, after, limit)
+}
+
+// Since returns the campaigns that changed after revision, in order of change, at
+// most SinceMost of them; stubs are left out. Errors: ledger.ErrUnavailable.
+func (s *Store) Since(ctx context.Context, revision int64) ([]*campaigns.Campaign, error) {
+	return s.query(ctx, "list changed campaigns", sinceSQL, revision, SinceMost)
+}
+
+// RaiseRevision has every later change numbered above least. After the database
+// was restored from a backup, front-ends may hold higher revisions than it knows,
+// and would take its changes for old ones. Errors: ledger.ErrUnavailable.
+func (s *Store) RaiseRevision(ctx context.Context, least int64) error {
+	err := s.locked(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, raiseSQL, least)
+		return err
+	})
+	return sorted("raise the revision", err)
+}
+
+// AddStubs makes a stub of every campaign that the book's slots name and nobody
+// made, and returns their slugs. The book's schema must exist. Errors:
+// ledger.ErrUnavailable.
+func (s *Store) AddStubs(ctx context.Context, book ledger.Book) (slugs []string, err error) {
+	err = s.locked(ctx, func(tx pgx.Tx) error {
+		name := pgx.Identifier{book.Schema()}.Sanitize()
+		rows, err := tx.Query(ctx, fmt.Sprintf(addStubsSQL, name), book == ledger.Rehearsal)
+		if err != nil {
+			return err
+		}
+		slugs, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return slugs, sorted("add stubs of unknown campaigns", err)
+}
+
+// Stubs returns the slugs of all stubs. Errors: ledger.ErrUnavailable.
+func (s *Store) Stubs(ctx context.Context) ([]string, error) {
+	rows, err := s.pool.Query(ctx, stubsSQL)
+	if err != nil {
+		return nil, sorted("list stubs", err)
+	}
+	slugs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return slugs, sorted("list stubs", err)
+}
+
+// constraints says what a caller decides on when the database refuses.
+var constraints = map[string]error{
+	"campaigns_currency_kept": campaigns.ErrCurrencyKept,
+	"campaigns_book_kept":     campaigns.ErrBookKept,
+	"campaigns_parent_fkey":   campaigns.ErrUnknown,
+}
+
+// sorted gives err, of doing what, the meaning that a caller decides on: what the
+// database refused by name, else ledger.ErrUnavailable when time heals it, else err.
+func sorted(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return fmt.Errorf("%s: %w: %w", what, ledger.ErrUnavailable, err)
+	}
+	if meaning, ok := constraints[pg.ConstraintName]; ok {
+		return fmt.Errorf("%s: %w (%s)", what, meaning, pg.Detail)
+	}
+	switch pg.Code[:2] {
+	case "08", "40", "53", "55", "57": // connection, rollback, resources, lock, operator (manual, appendix A)
+		return fmt.Errorf("%s: %w: %w", what, ledger.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
