@@ -131,6 +131,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	bounded := s.listener
 	s.mu.Unlock()
 	if bounded != nil {
+		_ = bounded.Close() // again, for a Serve that had not told fasthttp of it yet
 		bounded.closeAll()
 	}
 	if err != nil {
