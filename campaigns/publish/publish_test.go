@@ -1,0 +1,300 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// database is a Store in memory.
+type database struct {
+	mu     sync.Mutex
+	all    map[string]*campaigns.Campaign
+	last   int64
+	broken bool
+	stubs  []string
+	asked  int // calls of AddStubs
+}
+
+var errBroken = errors.New("broken")
+
+func (d *database) put(slug, name string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	if d.all == nil {
+		d.all = map[string]*campaigns.Campaign{}
+	}
+	d.all[slug] = &campaigns.Campaign{Slug: slug, Name: name, Currency: "USD", Revision: d.last}
+	return d.last
+}
+
+func (d *database) Since(_ context.Context, revision int64) ([]*campaigns.Campaign, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken {
+		return nil, errBroken
+	}
+	var changed []*campaigns.Campaign
+	for _, c := range d.all {
+		if c.Revision > revision {
+			changed = append(changed, c)
+		}
+	}
+	slices.SortFunc(changed, func(a, b *campaigns.Campaign) int { return int(a.Revision - b.Revision) })
+	return changed[:min(2, len(changed))], nil // in parts, as a real one may
+}
+
+func (d *database) RaiseRevision(_ context.Context, least int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = max(d.last, least)
+	return nil
+}
+
+func (d *database) AddStubs(context.Context, ledger.Book) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	return d.stubs, nil
+}
+
+// stream is a Broker in memory: the last message of each campaign.
+type stream struct {
+	mu        sync.Mutex
+	last      map[string]*campaigns.Campaign
+	watchers  map[chan *campaigns.Campaign]bool
+	published int
+	refuse    bool
+}
+
+func (b *stream) PublishCampaigns(_ context.Context, all []*campaigns.Campaign) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse {
+		return errBroken
+	}
+	for _, c := range all {
+		b.keep(c)
+		b.published++
+	}
+	return nil
+}
+
+// keep is a message that arrives, whoever sent it. The caller holds mu.
+func (b *stream) keep(c *campaigns.Campaign) {
+	if b.last == nil {
+		b.last = map[string]*campaigns.Campaign{}
+	}
+	b.last[c.Slug] = c
+	for w := range b.watchers {
+		w <- c
+	}
+}
+
+func (b *stream) WatchCampaigns(ctx context.Context, handle func(*campaigns.Campaign), ready func()) error {
+	news := make(chan *campaigns.Campaign, 1000)
+	b.mu.Lock()
+	for _, c := range b.last {
+		handle(c)
+	}
+	if b.watchers == nil {
+		b.watchers = map[chan *campaigns.Campaign]bool{}
+	}
+	b.watchers[news] = true
+	b.mu.Unlock()
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case c := <-news:
+			handle(c)
+		}
+	}
+}
+
+func (b *stream) state() (map[string]int64, int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := map[string]int64{}
+	for slug, c := range b.last {
+		held[slug] = c.Revision
+	}
+	return held, b.published
+}
+
+// running runs n publishers of one database in a bubble of false time, and then do.
+func running(t *testing.T, n int, d *database, b *stream, do func(t *testing.T)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range n {
+			p := New(Config{}, d, b, slog.New(slog.DiscardHandler), nil)
+			wg.Go(func() {
+				if err := p.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		do(t)
+		cancel()
+		wg.Wait()
+	})
+}
+
+// rounds lets every publisher look twice.
+func rounds() { time.Sleep(1200 * time.Millisecond); synctest.Wait() }
+
+func holds(t *testing.T, b *stream, want map[string]int64) {
+	t.Helper()
+	held, _ := b.state()
+	for slug, revision := range want {
+		if held[slug] != revision {
+			t.Errorf("the broker holds revision %d of %s, want %d", held[slug], slug, revision)
+		}
+	}
+}
+
+func TestRun_PublishesWhatDiffersAndThenChanges(t *testing.T) {
+	d, b := &database{}, &stream{}
+	for _, slug := range []string{"a", "b", "c", "d", "e"} {
+		d.put(slug, slug)
+	}
+	b.keep(d.all["b"]) // published by another process before
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		if _, published := b.state(); published != 4 {
+			t.Errorf("published %d, want the 4 that the broker did not hold", published)
+		}
+		holds(t, b, map[string]int64{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})
+		r := d.put("c", "renamed")
+		rounds()
+		holds(t, b, map[string]int64{"c": r})
+		if _, published := b.state(); published != 5 {
+			t.Errorf("published %d, want one more", published)
+		}
+	})
+}
+
+func TestRun_SeveralPublishersAgree(t *testing.T) {
+	d, b := &database{}, &stream{}
+	running(t, 4, d, b, func(t *testing.T) {
+		for range 20 {
+			d.put("a", "x")
+			time.Sleep(130 * time.Millisecond)
+		}
+		rounds()
+		holds(t, b, map[string]int64{"a": 20})
+	})
+}
+
+// A publisher that was frozen with an old revision in hand sends it last: whoever
+// reads the stream from the start then would get the old campaign.
+func TestRun_OlderNewsThatCameLateIsOverwritten(t *testing.T) {
+	d, b := &database{}, &stream{}
+	old := d.put("a", "old")
+	stale := d.all["a"]
+	newest := d.put("a", "new")
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		holds(t, b, map[string]int64{"a": newest})
+		b.mu.Lock()
+		b.keep(stale)
+		b.mu.Unlock()
+		holds(t, b, map[string]int64{"a": old})
+		rounds()
+		holds(t, b, map[string]int64{"a": newest})
+	})
+}
+
+func TestRun_FailuresAreRepeated(t *testing.T) {
+	d, b := &database{broken: true}, &stream{refuse: true}
+	d.put("a", "a")
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		d.mu.Lock()
+		d.broken = false
+		d.mu.Unlock()
+		rounds()
+		if _, published := b.state(); published != 0 {
+			t.Fatal("published to a broker that refuses")
+		}
+		b.mu.Lock()
+		b.refuse = false
+		b.mu.Unlock()
+		rounds()
+		holds(t, b, map[string]int64{"a": 1})
+	})
+}
+
+// A database that came back as an older one numbers later changes above what
+// front-ends hold, or they would take them for old.
+func TestRun_RestoredDatabaseIsNumberedAboveTheBroker(t *testing.T) {
+	d, b := &database{}, &stream{}
+	d.put("a", "a")
+	b.keep(&campaigns.Campaign{Slug: "a", Revision: 41})
+	b.keep(&campaigns.Campaign{Slug: "made-after-the-backup", Revision: 57})
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		holds(t, b, map[string]int64{"a": 41, "made-after-the-backup": 57})
+		r := d.put("a", "changed after the restore")
+		if r <= 57 {
+			t.Errorf("numbered %d", r)
+		}
+		rounds()
+		holds(t, b, map[string]int64{"a": r})
+	})
+}
+
+// The same when it happens while the publisher runs: the connection breaks, and
+// what answers again is older.
+func TestRun_DatabaseRestoredUnderneath(t *testing.T) {
+	d, b := &database{}, &stream{}
+	for range 9 {
+		d.put("a", "a")
+	}
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		holds(t, b, map[string]int64{"a": 9})
+		d.mu.Lock()
+		d.broken = true
+		d.mu.Unlock()
+		rounds()
+		d.mu.Lock()
+		d.broken, d.last, d.all = false, 3, map[string]*campaigns.Campaign{"a": {Slug: "a", Revision: 3}}
+		d.mu.Unlock()
+		rounds()
+		r := d.put("a", "changed after the restore")
+		rounds()
+		holds(t, b, map[string]int64{"a": r})
+		if r <= 9 {
+			t.Errorf("numbered %d", r)
+		}
+	})
+}
+
+func TestRun_LooksForStubsInBothBooks(t *testing.T) {
+	d, b := &database{stubs: []string{"lost"}}, &stream{}
+	running(t, 1, d, b, func(t *testing.T) {
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.asked != len(ledger.Books) {
+			t.Errorf("asked %d times", d.asked)
+		}
+	})
+}
