@@ -165,7 +165,7 @@ func (r *Rig) start(role, program string, args ...string) error {
 }
 
 func (r *Rig) startCommand(c Command) error {
-	p, err := Start(c)
+	p, err := r.begin(c)
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,12 @@ func (r *Rig) startCommand(c Command) error {
 	defer r.mu.Unlock()
 	r.processes[c.Name] = p
 	return nil
+}
+
+// begin starts a process that belongs to the rig's family, with all its children.
+func (r *Rig) begin(c Command) (*Process, error) {
+	c.Env = append(c.Env, "RIG="+r.Dir) // see Family
+	return Start(c)
 }
 
 // until asks again and again until the role is as wanted, and fails when the
@@ -205,7 +211,7 @@ func (r *Rig) until(ctx context.Context, role, wanted string, ask func(context.C
 func (r *Rig) tool(ctx context.Context, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, toolWait)
 	defer cancel()
-	p, err := Start(Command{Name: name, Path: r.programs.Spillway, Args: args, Log: r.logPath(name)})
+	p, err := r.begin(Command{Name: name, Path: r.programs.Spillway, Args: args, Log: r.logPath(name)})
 	if err != nil {
 		return err
 	}

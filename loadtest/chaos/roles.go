@@ -8,11 +8,16 @@ import (
 
 // StartUp starts `up` on the rig's data folder and waits until it takes money.
 func (r *Rig) StartUp(ctx context.Context) error {
-	if err := r.start(RoleUp, r.programs.Spillway,
-		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress); err != nil {
+	if err := r.LaunchUp(); err != nil {
 		return err
 	}
 	return r.ready(ctx, RoleUp)
+}
+
+// LaunchUp starts `up` and waits for nothing.
+func (r *Rig) LaunchUp() error {
+	return r.start(RoleUp, r.programs.Spillway,
+		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress)
 }
 
 // StartRoles starts everything as processes of its own: a stock broker, Postgres,
@@ -82,7 +87,7 @@ func (r *Rig) Restart(ctx context.Context, role string) error {
 	if err != nil {
 		return err
 	}
-	return r.startCommand(p.Command)
+	return r.start(role, p.Path, p.Args...)
 }
 
 // Verify runs the product's own check of the invariants from database and broker.

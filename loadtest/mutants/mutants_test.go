@@ -3,16 +3,16 @@
 package mutants
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
-	"os"
-	"path/filepath"
-	"strings"
+	"fmt"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
-	"spillway/deploy/onebox"
 	"spillway/loadtest/chaos"
 )
 
@@ -93,9 +93,36 @@ func TestMutants_GateRefusesSyncOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = binary
-	_ = onebox.Run{}
-	_ = strings.Contains
-	_ = filepath.Join
-	_ = os.Stat
+	rig, err := chaos.New(chaos.Programs{Spillway: binary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rig.Close(false); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := rig.LaunchUp(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		response, err := http.Get(rig.URL() + "/readyz")
+		if err == nil {
+			body, readErr := io.ReadAll(response.Body)
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				t.Fatalf("a broker that does not sync before it acknowledges may take money: %s", body)
+			}
+			if readErr == nil && bytes.Contains(body, []byte("sync")) {
+				t.Logf("readyz says %s", body)
+				return
+			}
+			err = fmt.Errorf("%s: %s", response.Status, body)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("readyz never named the missing sync; last: %v", err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 }
