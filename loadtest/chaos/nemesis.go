@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -13,35 +14,70 @@ import (
 // before the service has digested the one before.
 func (t *Trial) Nemesis(d time.Duration) Step {
 	return func(ctx context.Context) error {
-		draw := rand.New(rand.NewPCG(t.Seed, 0))
+		draw := newFaults(t.Seed)
 		end := time.Now().Add(d)
 		for time.Now().Before(end) {
-			if err := t.do(ctx, t.fault(draw)); err != nil {
-				return err
+			f := draw.next()
+			t.Logf("nemesis: %v", f)
+			if err := t.do(ctx, t.hurt(f)); err != nil {
+				return fmt.Errorf("nemesis of seed %d: %v: %w", t.Seed, f, err)
 			}
 		}
 		return nil
 	}
 }
 
-// fault draws a role, what is done to it and for how long, and the rest after it.
-func (t *Trial) fault(draw *rand.Rand) []Step {
-	roles := []string{RoleBroker, RolePostgres, RoleIngest, Ledger(1), Ledger(2)}
-	role := roles[draw.IntN(len(roles))]
-	rest := t.Hold(between(draw, 200*time.Millisecond, 3*time.Second))
-	// A third are freezes, of every length around lease and AckWait. Postgres is
-	// many processes: freezing its postmaster alone would be no fault.
-	if draw.IntN(3) == 0 && role != RolePostgres {
-		return []Step{t.Pause(role), t.Hold(between(draw, time.Second, ackWait+lease)), t.Resume(role), rest}
-	}
-	down := t.Kill(role)
-	if role == RolePostgres {
-		down = t.StopPostgres
-	}
-	return []Step{down, t.Hold(between(draw, 0, 3*time.Second)), t.Restart(role), rest}
+// fault is one thing that the nemesis does.
+type fault struct {
+	role   string
+	freeze bool          // or kill
+	lasts  time.Duration // until it is healed
+	rest   time.Duration // from then to the next
 }
 
-// between draws a duration from [low, high).
-func between(draw *rand.Rand, low, high time.Duration) time.Duration {
-	return low + time.Duration(draw.Int64N(int64(high-low)))
+func (f fault) String() string {
+	what := "kill"
+	if f.freeze {
+		what = "freeze"
+	}
+	return fmt.Sprintf("%s %s for %v, then rest %v", what, f.role, f.lasts.Round(time.Millisecond), f.rest.Round(time.Millisecond))
+}
+
+// Bounds of the faults: freezes of every length around lease and AckWait, and
+// outages from none at all to longer than a reconnect.
+const (
+	freezeLeast, freezeMost = time.Second, ackWait + lease
+	downMost                = 3 * time.Second
+	restLeast, restMost     = 200 * time.Millisecond, 3 * time.Second
+	freezesOneIn            = 3
+)
+
+// faults draws faults from a seed: the same seed, the same faults.
+type faults struct{ draw *rand.Rand }
+
+func newFaults(seed uint64) faults { return faults{rand.New(rand.NewPCG(seed, 0))} }
+
+func (d faults) next() fault {
+	roles := []string{RoleBroker, RolePostgres, RoleIngest, Ledger(1), Ledger(2)}
+	f := fault{role: roles[d.draw.IntN(len(roles))], lasts: d.between(0, downMost), rest: d.between(restLeast, restMost)}
+	// Postgres is many processes: freezing its postmaster alone would be no fault.
+	if d.draw.IntN(freezesOneIn) == 0 && f.role != RolePostgres {
+		f.freeze, f.lasts = true, d.between(freezeLeast, freezeMost)
+	}
+	return f
+}
+
+// between draws a duration from [least, most).
+func (d faults) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(d.draw.Int64N(int64(most-least)))
+}
+
+func (t *Trial) hurt(f fault) []Step {
+	switch {
+	case f.freeze:
+		return []Step{t.Pause(f.role), t.Hold(f.lasts), t.Resume(f.role), t.Hold(f.rest)}
+	case f.role == RolePostgres:
+		return []Step{t.StopPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
+	}
+	return []Step{t.Kill(f.role), t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
 }

@@ -1,0 +1,40 @@
+//go:build linux
+
+package chaos
+
+import "testing"
+
+func TestFaults_FollowTheSeedAndReachEverything(t *testing.T) {
+	same, again, other := newFaults(7), newFaults(7), newFaults(8)
+	seen := map[string]bool{}
+	differ := false
+	for range 500 {
+		f := same.next()
+		if g := again.next(); f != g {
+			t.Fatalf("the same seed gave %v and %v", f, g)
+		}
+		differ = differ || f != other.next()
+		if f.freeze {
+			seen["freeze "+f.role] = true
+			if f.lasts < freezeLeast || f.lasts >= freezeMost {
+				t.Errorf("%v is out of bounds", f)
+			}
+		} else {
+			seen["kill "+f.role] = true
+		}
+	}
+	if !differ {
+		t.Error("two seeds give the same faults")
+	}
+	for _, want := range []string{
+		"kill " + RoleBroker, "kill " + RolePostgres, "kill " + RoleIngest, "kill " + Ledger(1), "kill " + Ledger(2),
+		"freeze " + RoleBroker, "freeze " + RoleIngest, "freeze " + Ledger(1), "freeze " + Ledger(2),
+	} {
+		if !seen[want] {
+			t.Errorf("never: %s", want)
+		}
+	}
+	if seen["freeze "+RolePostgres] {
+		t.Error("froze Postgres' postmaster alone")
+	}
+}
