@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -73,7 +74,7 @@ func StartBroker(folder *Folder, listen string, log *slog.Logger) (*Broker, erro
 		return nil, fmt.Errorf("broker password: %w", err)
 	}
 	store := folder.Path("nats")
-	storeMax, err := storeBytes(folder.Dir, store)
+	storeMax, disk, err := storeBytes(folder.Dir, store)
 	if err != nil {
 		return nil, fmt.Errorf("room for the broker: %w", err)
 	}
@@ -91,7 +92,10 @@ func StartBroker(folder *Folder, listen string, log *slog.Logger) (*Broker, erro
 	opts.JetStream = true
 	opts.StoreDir = store
 	opts.SyncAlways = true // acknowledged means on disk
-	opts.JetStreamMaxStore = storeMax
+	// The streams' own bounds are what counts. The server's must never be smaller
+	// than they are, whatever else has filled the disk since they were made: it
+	// would not open them.
+	opts.JetStreamMaxStore = disk
 	opts.JetStreamMaxMemory = memoryStoreBytesMax
 	opts.MaxPayload = PayloadBytesMax
 	opts.NoSigs = true // signals are this process's own affair
@@ -119,7 +123,7 @@ func StartBroker(folder *Folder, listen string, log *slog.Logger) (*Broker, erro
 // URL is the broker's address with the roles' credentials.
 func (b *Broker) URL() string { return b.url }
 
-// StoreBytesMax is how much the streams may hold together, in bytes.
+// StoreBytesMax is how much the streams should hold together at most, in bytes.
 func (b *Broker) StoreBytesMax() int64 { return b.storeMax }
 
 // InProcessConn connects without a socket (nats.InProcessServer).
@@ -156,14 +160,15 @@ func probeAddress(address string) error {
 	return ln.Close()
 }
 
-// storeBytes is the store's share of the disk that dir lies on.
-func storeBytes(dir, store string) (int64, error) {
+// storeBytes is the streams' share of the disk that dir lies on, and the size of
+// that disk.
+func storeBytes(dir, store string) (share, disk int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	available := int64(st.Bavail) * int64(st.Bsize)
-	err := filepath.WalkDir(store, func(_ string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(store, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return ignoreMissing(err)
 		}
@@ -174,7 +179,7 @@ func storeBytes(dir, store string) (int64, error) {
 		available += fi.Size()
 		return nil
 	})
-	return available / storeShare, err
+	return available / storeShare, int64(st.Blocks) * int64(st.Bsize), err
 }
 
 func ignoreMissing(err error) error {
@@ -189,8 +194,14 @@ func ignoreMissing(err error) error {
 type brokerLog struct{ log *slog.Logger }
 
 func (l brokerLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l brokerLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l brokerLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l brokerLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l brokerLog) Debugf(string, ...any)           {}
-func (l brokerLog) Tracef(string, ...any)           {}
+
+func (l brokerLog) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Plaintext passwords detected") {
+		return // ours is random and lives in memory and in a file that only we can read
+	}
+	l.log.Warn(fmt.Sprintf(format, v...))
+}
+func (l brokerLog) Fatalf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l brokerLog) Errorf(format string, v ...any) { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l brokerLog) Debugf(string, ...any)          {}
+func (l brokerLog) Tracef(string, ...any)          {}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/cache"
+	"spillway/cache/feed"
+	"spillway/campaigns/directory"
+	readapi "spillway/campaigns/httpapi"
+	"spillway/campaigns/live"
+	"spillway/cmd/spillway/internal/config"
+	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/ingest/admission"
+	"spillway/ingest/broker"
+	"spillway/ingest/httpapi"
+	"spillway/ingest/keyring"
+)
+
+// How long the parts of a front-end may take to stop.
+const (
+	// publisherStop is longer than an envelope may take to be acknowledged (5 s).
+	publisherStop = 8 * time.Second
+	// httpDrain is what donors who are inside get: they wait for their envelope.
+	httpDrain = 10 * time.Second
+	// quickStop is for loops that only have to notice.
+	quickStop = 5 * time.Second
+)
+
+// knownBurst is how many donations an address of a known network may give at once,
+// in seconds of its rate: a school hall that taps at the same moment.
+const knownBurst = 10
+
+// frontEnd is what `ingest` and `up` run for donors. It needs the broker and
+// nothing else.
+type frontEnd struct {
+	public   config.Public
+	broker   broker.Config
+	secrets  *keyring.Keyring
+	listener net.Listener
+	registry prometheus.Registerer
+	log      *slog.Logger
+
+	server *httpapi.Server
+	// ready tells whether donations can be taken and pages shown.
+	ready func() error
+}
+
+// start wires the front-end and adds its parts to the group, in the order in which
+// they need each other. It returns when the server answers; ready tells more.
+func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
+	rules, err := f.admission()
+	if err != nil {
+		return err
+	}
+	b, err := connect(ctx, group, f.broker, f.log)
+	if err != nil {
+		return err
+	}
+	gate := b.NewGate(f.registry)
+	group.Go(ctx, "durability gate", quickStop, gate.Run)
+	publisher := b.NewPublisher(broker.PublisherConfig{Node: nodeName(), Gate: gate}, f.registry)
+	group.Go(ctx, "publisher", publisherStop, publisher.Run)
+
+	all := directory.New(b, nil, f.log, f.registry)
+	totals := feed.New(feed.Config{}, b, all, f.log, f.registry)
+	cached, err := cache.New(cache.Config{}, totals, f.registry)
+	if err != nil {
+		return err
+	}
+	group.Add("totals cache", quickStop, cached.Close)
+	hub := live.New(live.Config{}, cached, totals, f.registry)
+	group.Go(ctx, "live totals", quickStop, hub.Run)
+	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, hub) })
+	group.Go(ctx, "campaigns", quickStop, all.Run)
+
+	reads, err := readapi.New(readapi.Config{}, readapi.Deps{
+		Directory: all, Totals: cached, Ages: totals, Hub: hub, Log: f.log, Registerer: f.registry,
+	})
+	if err != nil {
+		return err
+	}
+	f.server, err = httpapi.New(httpapi.Config{}, httpapi.Deps{
+		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
+		Limiter: rules.Limiter, Proxies: rules.Proxies,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits,
+		Next: reads.Handle, Checks: []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
+		Registerer: f.registry, Log: f.log,
+	})
+	if err != nil {
+		return err
+	}
+	f.ready = func() error { return errors.Join(gate.Ready(), all.Ready(), totals.Ready()) }
+	group.Go(ctx, "http", f.public.DrainWait+httpDrain+quickStop, func(ctx context.Context) error {
+		return f.serve(ctx, reads)
+	})
+	return nil
+}
+
+// serve answers donors until ctx ends, then drains: readiness off, a wait for load
+// balancers, no new connections, live streams closed, the donors inside answered.
+func (f *frontEnd) serve(ctx context.Context, reads *readapi.API) error {
+	served := make(chan error, 1)
+	go func() { served <- f.server.Serve(f.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	f.server.Drain()
+	if f.public.DrainWait > 0 {
+		timer := time.NewTimer(f.public.DrainWait)
+		defer timer.Stop()
+		<-timer.C
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
+	defer cancel()
+	// Streams end first: they hold their connections for as long as a viewer looks.
+	return errors.Join(reads.Close(drain), f.server.Shutdown(drain), <-served)
+}
+
+// admission turns the flags into the house rules.
+func (f *frontEnd) admission() (*admission.Admission, error) {
+	cfg := admission.Config{TrustedProxies: f.public.TrustedProxy}
+	for network, rate := range f.public.KnownNetwork {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return nil, fmt.Errorf("--known-network: %w", err)
+		}
+		cfg.Limiter.Networks = append(cfg.Limiter.Networks,
+			admission.Network{Prefix: prefix, Rate: admission.Rate{PerSecond: rate, Burst: max(1, int(rate*knownBurst))}})
+	}
+	return admission.New(cfg)
+}

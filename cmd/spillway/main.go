@@ -1,0 +1,163 @@
+// Command spillway takes donations, records them and shows live totals: one
+// binary, one sub-command per role, and `up` for all of them on one machine.
+//
+// Each role has a file of its own here that wires it, runs it and drains it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+
+	"spillway/cmd/spillway/internal/config"
+)
+
+const description = `Spillway takes donations during giving-day spikes: acknowledged on disk in milliseconds, recorded exactly once, totals live and honest about their age.
+
+Start here:  spillway up
+
+Every flag has an environment variable: --ops-listen is SPILLWAY_OPS_LISTEN.`
+
+// commands are the command line. Each command's Run receives *process.
+type commands struct {
+	config.Logging
+
+	Up      upCommand      `cmd:"" help:"Everything on one machine: broker, database, every role, a demo giving day."`
+	Ingest  ingestCommand  `cmd:"" help:"A front-end: takes donations, shows totals. Needs the broker and the secrets."`
+	Ledger  ledgerCommand  `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
+	Secrets secretsCommand `cmd:"" help:"Make a fresh secrets file."`
+	Bench   benchCommand   `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
+}
+
+// process is what a command gets from the one that started it.
+type process struct {
+	// ctx ends at the first SIGINT or SIGTERM.
+	ctx            context.Context
+	stdout, stderr io.Writer
+	log            *slog.Logger
+	environment    []string
+}
+
+// Exit statuses.
+const (
+	exitFailed = 1 // the command did not do what it was asked to
+	exitUsage  = 2 // it was not asked properly
+	exitForced = 130
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings as arguments; the exit status comes back.
+func run(args, environment []string, stdout, stderr io.Writer) int {
+	var cli commands
+	status := -1 // until kong wants to exit, after printing help
+	parser, err := kong.New(&cli,
+		kong.Name("spillway"),
+		kong.Description(description),
+		kong.Vars{"data_default": config.DataDefault()},
+		kong.DefaultEnvars(config.Prefix),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpColumns}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { status = code }),
+	)
+	if err != nil {
+		panic(err) // the grammar above is wrong, whatever the arguments
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	chosen, err := parser.Parse(args)
+	if status >= 0 {
+		return status
+	}
+	if err == nil {
+		err = config.CheckEnvironment(parser.Model, environment)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "spillway: %v\n", err)
+		return exitUsage
+	}
+	ctx, stop := interruptible(context.Background(), stderr)
+	defer stop()
+	p := &process{ctx: ctx, stdout: stdout, stderr: stderr, environment: environment, log: newLog(cli.Logging, chosen.Command(), stderr)}
+	if err := chosen.Run(p); err != nil {
+		var status exitStatus
+		if errors.As(err, &status) {
+			return int(status)
+		}
+		fmt.Fprintf(stderr, "spillway %s: %v\n", chosen.Command(), err)
+		return exitFailed
+	}
+	return 0
+}
+
+// helpColumns is the widest line of help.
+const helpColumns = 110
+
+// exitStatus is returned by a command that has already said everything.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// interruptible returns a context that ends with the first SIGINT or SIGTERM. The
+// second one ends the process at once: what was acknowledged is on disk, and the
+// private Postgres is told to stop by the kernel or found at the next start.
+func interruptible(ctx context.Context, stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+				if n > 0 {
+					fmt.Fprintln(stderr, "spillway: stopped without draining")
+					os.Exit(exitForced)
+				}
+				cancel()
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+		cancel()
+	}
+}
+
+// newLog writes a command's log lines to out as the flags say.
+func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case cfg.LogLevel != nil:
+		level = *cfg.LogLevel
+	case command == "up":
+		level = slog.LevelWarn
+	}
+	options := &slog.HandlerOptions{Level: level}
+	asText := cfg.LogFormat == "text" || cfg.LogFormat == "auto" && isTerminal(out)
+	if asText {
+		return slog.New(slog.NewTextHandler(out, options))
+	}
+	return slog.New(slog.NewJSONHandler(out, options))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}

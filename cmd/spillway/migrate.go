@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	campaignsdb "spillway/campaigns/postgres"
+	"spillway/cmd/spillway/internal/config"
+	ledgerdb "spillway/ledger/postgres"
+)
+
+type migrateCommand struct{ config.Migrate }
+
+// Help is shown by --help.
+func (migrateCommand) Help() string {
+	return `Migrations only go forward, may run while older processes work, and take turns when several start them at once. 'spillway up' runs them itself.
+
+Example:
+    spillway migrate --database-url postgres://spillway:password@db.example.org/spillway`
+}
+
+// errNoDatabase says that a role was not told where the database is.
+var errNoDatabase = errors.New("needs the database: --database-url postgres://user:password@host/database (SPILLWAY_DATABASE_URL)")
+
+// Run migrates.
+func (c *migrateCommand) Run(p *process) error {
+	if c.DatabaseURL == "" {
+		return errNoDatabase
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
+	defer cancel()
+	began := time.Now()
+	if err := migrate(ctx, c.DatabaseURL.Reveal()); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "schema is up to date (%s)\n", rounded(time.Since(began)))
+	return nil
+}
+
+// migrate brings every schema of the database up to date.
+func migrate(ctx context.Context, url string) error {
+	db, err := ledgerdb.Open(ledgerdb.Config{URL: url, Application: "spillway migrate"})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all, err := campaignsdb.Open(campaignsdb.Config{URL: url, Application: "spillway migrate"})
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	return all.Migrate(ctx)
+}

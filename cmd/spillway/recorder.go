@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	campaignsdb "spillway/campaigns/postgres"
+	"spillway/campaigns/publish"
+	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/ingest"
+	"spillway/ingest/broker"
+	"spillway/ledger"
+	"spillway/ledger/consumer"
+	ledgerdb "spillway/ledger/postgres"
+)
+
+// recorderStop is longer than a consumer's own bound for the batch in hand, the
+// last frame and the release of its slot.
+const recorderStop = 20 * time.Second
+
+// recorder is what `ledger` and `up` run to record donations: a consumer per book,
+// the answers about donations, and the news of campaigns.
+type recorder struct {
+	broker   broker.Config
+	database string
+	registry prometheus.Registerer
+	log      *slog.Logger
+	// idle leaves recording to other processes; everything else is done.
+	idle bool
+}
+
+// say tells a person what was started.
+func (r *recorder) say() string {
+	if r.idle {
+		return "left to processes beside this one"
+	}
+	return "records"
+}
+
+// start wires the recorder and adds its parts to the group. A database that is
+// away is waited for by the parts themselves.
+func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
+	db, err := ledgerdb.Open(ledgerdb.Config{URL: r.database})
+	if err != nil {
+		return err
+	}
+	group.Add("ledger database", quickStop, db.Close)
+	campaigns, err := campaignsdb.Open(campaignsdb.Config{URL: r.database})
+	if err != nil {
+		return err
+	}
+	group.Add("campaigns database", quickStop, campaigns.Close)
+	b, err := connect(ctx, group, r.broker, r.log)
+	if err != nil {
+		return err
+	}
+	group.Go(ctx, "news of campaigns", quickStop, publish.New(publish.Config{}, campaigns, b, r.log, r.registry).Run)
+	group.Go(ctx, "states of donations", quickStop, func(ctx context.Context) error {
+		return b.ServeDonations(ctx, func(ctx context.Context, ids []ingest.ID) (map[ingest.ID]ledger.State, error) {
+			return states(ctx, db, ids)
+		})
+	})
+	if r.idle {
+		return nil
+	}
+	for _, book := range ledger.Books {
+		shards, closeSources := sources(b, book, r.broker.Shards)
+		group.Add(book.String()+" sources", quickStop, closeSources)
+		c, err := consumer.New(consumer.Config{}, consumer.Deps{
+			Book: book, Shards: shards, Store: db.Book(book), Frames: b, Registerer: r.registry, Log: r.log,
+		})
+		if err != nil {
+			return err
+		}
+		group.Go(ctx, book.String()+" ledger", recorderStop, c.Run)
+	}
+	return nil
+}
+
+// sources are the shards of a book, as the consumer wants them.
+func sources(b *broker.Broker, book ledger.Book, count int) (shards []consumer.Shard, closeAll func()) {
+	var open []*broker.Source
+	for shard := range max(1, count) {
+		s := b.Source(book, shard)
+		open = append(open, s)
+		shards = append(shards, consumer.Shard{Stream: s.Stream(), Source: source{s}})
+	}
+	return shards, func() {
+		for _, s := range open {
+			s.Close()
+		}
+	}
+}
+
+// source hands the broker's messages to the consumer: two services that do not
+// know each other.
+type source struct{ *broker.Source }
+
+func (s source) Fetch(ctx context.Context, maxMessages, maxBytes int, wait time.Duration) ([]consumer.Message, error) {
+	fetched, err := s.Source.Fetch(ctx, maxMessages, maxBytes, wait)
+	messages := make([]consumer.Message, len(fetched))
+	for i, m := range fetched {
+		messages[i] = consumer.Message{Data: m.Data, Sequence: m.Sequence, StoredAt: m.StoredAt, Deliveries: m.Deliveries, Handle: m}
+	}
+	return messages, err
+}
+
+func (s source) Lag(ctx context.Context) (consumer.Lag, error) {
+	lag, err := s.Source.Lag(ctx)
+	return consumer.Lag{Waiting: lag.Pending, Held: uint64(lag.AckPending), Oldest: lag.Oldest}, err
+}
+
+// states asks the ledger for donations, whose IDs are plain bytes there.
+func states(ctx context.Context, db *ledgerdb.DB, ids []ingest.ID) (map[ingest.ID]ledger.State, error) {
+	plain := make([][16]byte, len(ids))
+	for i, id := range ids {
+		plain[i] = id
+	}
+	found, err := db.States(ctx, plain)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[ingest.ID]ledger.State, len(found))
+	for id, s := range found {
+		byID[id] = s
+	}
+	return byID, nil
+}
