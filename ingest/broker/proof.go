@@ -46,21 +46,32 @@ func (b *Broker) streamInfo(ctx context.Context, stream string) (*jetstream.Stre
 // askSync asks which of the servers sync before they acknowledge. A server that
 // is not in the result did not answer; err says why none did, when that is known.
 func (b *Broker) askSync(ctx context.Context, servers []string) (map[string]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
-	defer cancel()
-	switch {
-	case b.cfg.Embedded != nil:
+	if b.cfg.Embedded != nil {
 		// The connection ends in this process: no other server is behind that name.
 		return map[string]bool{b.nc.ConnectedServerName(): b.cfg.Embedded()}, nil
-	case len(b.cfg.MonitorURLs) > 0:
+	}
+	words, err := b.askServers(ctx, servers)
+	syncs := make(map[string]bool, len(words))
+	for server, word := range words {
+		syncs[server] = word.SyncAlways
+	}
+	return syncs, err
+}
+
+// askServers asks the servers how they store, by whichever way there is.
+func (b *Broker) askServers(ctx context.Context, servers []string) (map[string]serverConfig, error) {
+	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
+	defer cancel()
+	if len(b.cfg.MonitorURLs) > 0 {
 		return b.askMonitors(ctx)
 	}
 	return b.askSystemAccount(ctx, servers)
 }
 
-// serverConfig is what both ways of asking hold of a server's JetStream.
+// serverConfig is what both ways of asking tell of a server's JetStream.
 type serverConfig struct {
-	SyncAlways bool `json:"sync_always"`
+	SyncAlways   bool  `json:"sync_always"`
+	StorageBytes int64 `json:"max_storage"` // what all its streams may take
 }
 
 // jszAnswer is a server's answer to jszSubject (nats-server, ServerAPIResponse).
@@ -75,7 +86,7 @@ type jszAnswer struct {
 	} `json:"data"`
 }
 
-func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[string]bool, error) {
+func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[string]serverConfig, error) {
 	inbox := b.nc.NewInbox()
 	answers := make(chan *nats.Msg, jszAnswersMax)
 	sub, err := b.nc.ChanSubscribe(inbox, answers)
@@ -86,7 +97,7 @@ func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[st
 	if err := b.nc.PublishRequest(jszSubject, inbox, nil); err != nil {
 		return nil, err
 	}
-	syncs := make(map[string]bool)
+	words := make(map[string]serverConfig)
 	wanted := make(map[string]bool)
 	for _, s := range servers {
 		wanted[s] = true
@@ -94,10 +105,10 @@ func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[st
 	for len(wanted) > 0 {
 		select {
 		case <-ctx.Done():
-			if len(syncs) == 0 {
+			if len(words) == 0 {
 				return nil, errNotTold
 			}
-			return syncs, nil
+			return words, nil
 		case m := <-answers:
 			if m.Header.Get("Status") == "503" {
 				return nil, errNotTold
@@ -109,17 +120,21 @@ func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[st
 			if a.Server.Name == b.nc.ConnectedServerName() && a.Server.ID != b.nc.ConnectedServerId() {
 				continue // a namesake: it says nothing about the server at the other end
 			}
-			vouch(syncs, a.Server.Name, a.Data.Config.SyncAlways && !a.Data.Disabled)
+			word := a.Data.Config
+			word.SyncAlways = word.SyncAlways && !a.Data.Disabled
+			vouch(words, a.Server.Name, word)
 			delete(wanted, a.Server.Name)
 		}
 	}
-	return syncs, nil
+	return words, nil
 }
 
 // vouch notes an answer; of two servers under one name the worse one counts.
-func vouch(syncs map[string]bool, server string, always bool) {
-	before, known := syncs[server]
-	syncs[server] = always && (before || !known)
+func vouch(words map[string]serverConfig, server string, word serverConfig) {
+	if before, known := words[server]; known {
+		word.SyncAlways = word.SyncAlways && before.SyncAlways
+	}
+	words[server] = word
 }
 
 // varz is a server's monitoring answer.
@@ -130,8 +145,8 @@ type varz struct {
 	} `json:"jetstream"`
 }
 
-func (b *Broker) askMonitors(ctx context.Context) (map[string]bool, error) {
-	syncs := make(map[string]bool)
+func (b *Broker) askMonitors(ctx context.Context) (map[string]serverConfig, error) {
+	words := make(map[string]serverConfig)
 	var errs []error
 	for _, base := range b.cfg.MonitorURLs {
 		v, err := askMonitor(ctx, strings.TrimSuffix(base, "/")+"/varz")
@@ -139,9 +154,13 @@ func (b *Broker) askMonitors(ctx context.Context) (map[string]bool, error) {
 			errs = append(errs, err)
 			continue
 		}
-		vouch(syncs, v.Name, v.JetStream.Config != nil && v.JetStream.Config.SyncAlways)
+		word := serverConfig{}
+		if v.JetStream.Config != nil {
+			word = *v.JetStream.Config
+		}
+		vouch(words, v.Name, word)
 	}
-	return syncs, errors.Join(errs...)
+	return words, errors.Join(errs...)
 }
 
 // monitorClient keeps no connection between questions that are half a minute apart.

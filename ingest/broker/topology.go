@@ -87,7 +87,17 @@ func (b *Broker) storageBytes(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask the account's limits: %w", err)
 	}
-	return max(0, info.Limits.MaxStore/int64(b.cfg.Replicas)), nil
+	if info.Limits.MaxStore > 0 { // over all servers
+		return info.Limits.MaxStore / int64(b.cfg.Replicas), nil
+	}
+	// The account may use what the server has. It may not tell; then the least
+	// sizes are tried, and creating the streams fails when they are too large.
+	name := b.nc.ConnectedServerName()
+	words, err := b.askServers(ctx, []string{name})
+	if err != nil {
+		b.log.Debug("broker does not tell how much it may store", "reason", err)
+	}
+	return max(0, words[name].StorageBytes), nil
 }
 
 // streams lists every stream as it would be created.
