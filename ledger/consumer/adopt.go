@@ -14,7 +14,6 @@ import (
 func (c *Consumer) adoptLoop(ctx context.Context) {
 	failing := false
 	for pause(ctx, c.config.AdoptEvery) {
-		c.config.fault("adopt")
 		err := c.adopt(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.Warn("lapsed slots not adopted", "error", err)

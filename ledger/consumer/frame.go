@@ -18,7 +18,6 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 	if err != nil {
 		return err
 	}
-	c.config.fault("asked")
 	n := w.collect(asked)
 	if _, _, gap := w.published(); gap || len(n.doubts) > 0 {
 		if err := c.snapshot(ctx, w, len(n.doubts) > 0, false); err != nil {
@@ -41,7 +40,6 @@ func (c *Consumer) frame(ctx context.Context, w *writer, rows []campaigns.SlotRo
 	defer cancel()
 	head := c.head(w.lease, w.attempt(), through)
 	head.Closed = closed
-	c.config.fault("frame")
 	if err := c.frames.PublishFrame(ctx, &campaigns.Frame{FrameHead: head, Rows: rows}); err != nil {
 		c.metrics.publishFailures.WithLabelValues("frame").Inc()
 		return fmt.Errorf("publish frame %d of slot %d: %w", head.Number, head.Slot, err)
@@ -76,7 +74,6 @@ func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, le
 	if err != nil {
 		return fmt.Errorf("snapshot of slot %d: %w", lease.Slot, err)
 	}
-	c.config.fault("snapshot")
 	store, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := c.frames.PublishSnapshot(store, &campaigns.Snapshot{FrameHead: head, Rows: rows}); err != nil {

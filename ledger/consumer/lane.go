@@ -58,7 +58,6 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		if _, err := l.c.writer(ctx); err != nil {
 			return
 		}
-		l.c.config.fault("fetch")
 		room, wait := l.room(b), l.c.config.FetchWait
 		if len(b.messages) > 0 {
 			wait = topUpWait
@@ -145,7 +144,6 @@ func (l *lane) giveBack(b *batch) {
 func (l *lane) heartbeatLoop(ctx context.Context) {
 	every := l.c.config.AckWait / heartbeatsPerWait
 	for pause(ctx, every) {
-		l.c.config.fault("heartbeat")
 		now := time.Now()
 		l.mu.Lock()
 		var late []Message

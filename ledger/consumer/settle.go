@@ -54,7 +54,6 @@ func (s *settlement) run(ctx context.Context) error {
 	if s.flight != nil {
 		s.writer.land(s.flight)
 	}
-	c.config.fault("ack")
 	for _, m := range b.messages {
 		if err := m.Handle.Ack(); err != nil {
 			c.metrics.ackFailures.Inc() // it will come again, as a repeat
@@ -105,9 +104,7 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 		if err := s.depart(ctx); err != nil {
 			return nil, err
 		}
-		c.config.fault("record")
 		rows, counts, err := c.store.Record(ctx, s.writer.lease, donations, repeats)
-		c.config.fault("recorded")
 		var poison *ledger.PoisonError
 		switch {
 		case err == nil:

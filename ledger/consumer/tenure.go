@@ -89,7 +89,6 @@ func (c *Consumer) tenure(ctx, lanes context.Context, w *writer) {
 			log.Warn("slot abandoned: not closed in time")
 			return
 		case now := <-ticks.C:
-			c.config.fault("tick")
 			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery {
 				continue
 			}
@@ -123,7 +122,6 @@ func (c *Consumer) openSlot(ctx context.Context, w *writer) error {
 // database it goes on trying: a lapsed lease that nobody adopted is still ours.
 func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
 	for pause(ctx, c.config.RenewEvery) {
-		c.config.fault("renew")
 		renew, cancel := context.WithTimeout(ctx, c.config.LeaseTTL)
 		err := c.store.Renew(renew, w.lease, c.config.LeaseTTL)
 		cancel()
