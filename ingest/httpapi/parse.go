@@ -64,7 +64,7 @@ func (p *parser) parse(body []byte, d *ingest.Donation) []ingest.FieldError {
 }
 
 func (p *parser) document() {
-	if kind := p.peek(); kind != jsontext.KindBeginObject {
+	if kind := p.peekValue(); kind != jsontext.KindBeginObject {
 		if !p.failed {
 			p.add("", ingest.CodeWrongType, "the body must be a JSON object")
 		}
@@ -200,18 +200,18 @@ func (p *parser) lines(at place) {
 		return
 	}
 	for !p.failed {
-		switch kind := p.peek(); {
-		case kind == jsontext.KindEndArray:
+		if p.peek() == jsontext.KindEndArray {
 			if _, err := p.dec.ReadToken(); err != nil {
 				p.syntax(err)
 			}
 			return
+		}
+		switch kind := p.peekValue(); {
+		case p.failed:
 		case len(p.d.Lines) > ingest.LinesMax:
 			p.skip() // one more than allowed is kept, for Validate to refuse
 		case kind != jsontext.KindBeginObject:
-			if !p.failed {
-				p.add(p.linePointer(), ingest.CodeWrongType, "must be an object")
-			}
+			p.add(p.linePointer(), ingest.CodeWrongType, "must be an object")
 			p.skip()
 			p.d.Lines = append(p.d.Lines, ingest.Line{})
 		default:
@@ -258,7 +258,7 @@ func (p *parser) stringBytes(at place) []byte {
 }
 
 func (p *parser) boolean(at place) bool {
-	kind := p.peek()
+	kind := p.peekValue()
 	if kind != jsontext.KindTrue && kind != jsontext.KindFalse {
 		p.expect(at, jsontext.KindTrue, "must be true or false")
 		return false
@@ -311,7 +311,7 @@ func parseInteger(raw []byte) (n int64, ok bool) {
 // expect tells whether a value of this kind is next; another one is a fault and
 // skipped. JSON's null is another kind than any that the contract has.
 func (p *parser) expect(at place, want jsontext.Kind, detail string) bool {
-	switch kind := p.peek(); {
+	switch kind := p.peekValue(); {
 	case kind == want:
 		return true
 	case p.failed:
@@ -333,6 +333,18 @@ func (p *parser) peek() jsontext.Kind {
 		}
 	}
 	return kind
+}
+
+// peekValue is peek where a value has to come: the end of an object or an array
+// there breaks the syntax.
+func (p *parser) peekValue() jsontext.Kind {
+	kind := p.peek()
+	if kind != jsontext.KindEndObject && kind != jsontext.KindEndArray {
+		return kind
+	}
+	_, err := p.dec.ReadToken()
+	p.syntax(err)
+	return jsontext.KindInvalid
 }
 
 // skip reads over the next value, token by token and with a bound on its depth:
