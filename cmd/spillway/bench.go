@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"spillway/campaigns"
+	campaignsdb "spillway/campaigns/postgres"
+	"spillway/cmd/spillway/internal/config"
+	"spillway/deploy/onebox"
+	"spillway/loadtest/bench"
+)
+
+type benchCommand struct{ config.Bench }
+
+// Help is shown by --help.
+func (benchCommand) Help() string {
+	return `Measures acknowledgements, reads, the whole way to Postgres, a drain and latencies against ceilings taken in the same run on this machine, with wrk as the generator, and holds the medians against the project's bars. Nothing else should run meanwhile. The whole takes about 25 minutes.
+
+Examples:
+    spillway bench --json loadtest/results/bars.json
+    spillway bench --only acks,totals --repeats 3`
+}
+
+// Run measures; its exit status is 0 only when every bar holds.
+func (c *benchCommand) Run(p *process) error {
+	if c.Serve != "" {
+		return bench.Serve(p.ctx, c.Serve, c.ServeListen, c.ServeBytes)
+	}
+	report, err := bench.Run(p.ctx, bench.Config{
+		Dir: c.Data, Repeats: c.Repeats, Short: c.Short, Sustained: c.Sustained, Offered: c.Offered, Only: c.Only, Progress: p.stderr,
+	}, bench.Hooks{Running: runningUp, PutCampaigns: putBenchCampaigns, Rehearse: rehearseOffered})
+	if report != nil {
+		err = errors.Join(err, report.WriteTable(p.stdout))
+		if c.JSON != "" {
+			err = errors.Join(err, writeReport(c.JSON, report))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !report.Held() {
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+func writeReport(path string, report *bench.Report) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(report.WriteJSON(f), f.Close())
+}
+
+// runningUp finds the `up` of a data folder.
+func runningUp(data string) (bench.Running, error) {
+	run, err := onebox.ReadRun(data)
+	if err != nil {
+		return bench.Running{}, err
+	}
+	secrets, err := readSecrets(run.SecretsFile)
+	if err != nil {
+		return bench.Running{}, err
+	}
+	return bench.Running{HTTP: run.HTTPURL, Ops: run.OpsURL, Nats: run.NATSURL, Database: run.DatabaseURL, Credential: secrets.RehearsalCredential()}, nil
+}
+
+// putBenchCampaigns creates open rehearsal campaigns slug1 to slugN.
+func putBenchCampaigns(ctx context.Context, databaseURL, slug string, n int) error {
+	store, err := campaignsdb.Open(campaignsdb.Config{URL: databaseURL})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	all := make([]*campaigns.Campaign, n)
+	for i := range all {
+		all[i] = &campaigns.Campaign{
+			Slug: fmt.Sprintf("%s%d", slug, i+1), Name: fmt.Sprintf("Measurement %d", i+1),
+			Currency: "USD", StartsAt: time.Now().Add(-time.Hour).UTC(), Rehearsal: true,
+		}
+	}
+	_, err = store.Put(ctx, all...)
+	return err
+}
+
+// rehearseOffered runs `spillway rehearse` beside the service, as an operator would.
+func rehearseOffered(ctx context.Context, data string, rate int, d time.Duration) (bench.Offered, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return bench.Offered{}, err
+	}
+	dir, err := os.MkdirTemp("", "spillway-offered-")
+	if err != nil {
+		return bench.Offered{}, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "report.json")
+	out, err := exec.CommandContext(ctx, self, "rehearse", "--data", data, "--rate", fmt.Sprint(rate), "--for", d.String(),
+		"--run", fmt.Sprintf("offered-%d", time.Now().UnixNano()), "--record", filepath.Join(dir, "record"), "--json", file).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return bench.Offered{}, err
+	}
+	content, readErr := os.ReadFile(file)
+	if readErr != nil {
+		return bench.Offered{}, fmt.Errorf("rehearse: %w: %s", errors.Join(err, readErr), out)
+	}
+	var r struct {
+		Proven bool `json:"proven"`
+	}
+	if err := json.Unmarshal(content, &r); err != nil {
+		return bench.Offered{}, err
+	}
+	return bench.Offered{Proven: r.Proven}, nil
+}
