@@ -127,8 +127,8 @@ func (g *Gate) Run(ctx context.Context) error {
 
 // look forms one verdict. What it is about may change while it asks: the
 // generation is taken before and compared after.
-func (g *Gate) look(ctx context.Context) {
-	ctx, cancel := within(ctx)
+func (g *Gate) look(parent context.Context) {
+	ctx, cancel := within(parent)
 	defer cancel()
 	generation, connected := g.b.generation()
 	err := errDisconnected
@@ -137,6 +137,9 @@ func (g *Gate) look(ctx context.Context) {
 		if after, _ := g.b.generation(); after != generation {
 			err = fmt.Errorf("%w: the connection is new", ErrNoProof)
 		}
+	}
+	if parent.Err() != nil {
+		return // stopped in the middle: Run shuts the gate
 	}
 	g.verdict.Store(&verdict{err: err, generation: generation})
 	switch {

@@ -29,8 +29,9 @@ type PublisherConfig struct {
 	// a second at 25,000/s) and 16 MiB.
 	WaitingDonationsMax int
 	WaitingBytesMax     int
-	// InFlight is how many envelopes of a lane may be with the broker at once.
-	// 2, by the measurement in DESIGN.md.
+	// InFlight is how many envelopes of a lane may be with the broker at once. 1: the
+	// broker syncs them one after the other anyway, and more only makes envelopes
+	// smaller (BenchmarkPublish; DESIGN.md). A broker far away may want 2 to 4.
 	InFlight int
 	// AckTimeout is how long after its first donation joined an envelope may take
 	// to be acknowledged; then all of it is unknown. 5 s.
@@ -50,7 +51,7 @@ func (c PublisherConfig) withDefaults() PublisherConfig {
 	or(&c.EnvelopeBytesMax, 512<<10)
 	or(&c.WaitingDonationsMax, 8192)
 	or(&c.WaitingBytesMax, 16<<20)
-	or(&c.InFlight, 2)
+	or(&c.InFlight, 1)
 	if c.AckTimeout <= 0 {
 		c.AckTimeout = 5 * time.Second
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -395,4 +396,50 @@ func BenchmarkPublish(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkPublishPaced offers 5,000 donations a second on a schedule, whatever the
+// answers do, and reports latencies from the planned time and the CPU of the whole
+// process, broker included.
+func BenchmarkPublishPaced(b *testing.B) {
+	const perSecond, seconds = 5000, 2
+	for _, inFlight := range []int{1, 2, 4} {
+		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
+			broker1 := brokertest.New(b)
+			p := broker1.NewPublisher(broker.PublisherConfig{InFlight: inFlight}, nil)
+			run(b, p.Run)
+			takes(b, p)
+			for b.Loop() {
+				latencies := make([]time.Duration, perSecond*seconds)
+				cpu := cpuTime(b)
+				start := time.Now()
+				var wg sync.WaitGroup
+				for i := range latencies {
+					planned := start.Add(time.Duration(i) * time.Second / perSecond)
+					if wait := time.Until(planned); wait > 0 {
+						time.Sleep(wait)
+					}
+					wg.Go(func() {
+						if err := p.Publish(ledger.Live, donation(i)); err != nil {
+							b.Error(err)
+						}
+						latencies[i] = time.Since(planned)
+					})
+				}
+				wg.Wait()
+				slices.Sort(latencies)
+				b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
+				b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
+				b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(len(latencies)), "cpu-µs/donation")
+			}
+		})
+	}
+}
+
+func cpuTime(t testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -46,7 +46,7 @@ const (
 	framesBytesMax                  int64 = 64 << 20
 	snapshotsBytesMax               int64 = 256 << 20
 	campaignsBytesMax               int64 = 256 << 20
-	newsShare                             = 10 // per cent at most for each stream of news
+	newsShare                             = 5 // per cent at most for each stream of news
 )
 
 // EnsureTopology creates the streams and consumers that are not there and checks
@@ -59,7 +59,11 @@ func (b *Broker) EnsureTopology(ctx context.Context) error {
 	}
 	var errs []error
 	for _, want := range b.streams(storage) {
-		if err := b.ensureStream(ctx, want); err != nil {
+		err := b.ensureStream(ctx, want)
+		if err != nil && !errors.Is(err, ErrTopology) {
+			return fmt.Errorf("ensure topology: %w", err) // with the next ones it would be no better
+		}
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}

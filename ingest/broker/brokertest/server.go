@@ -72,6 +72,10 @@ type settings struct {
 // WithoutSync lets the server acknowledge before it syncs, as a stock one does.
 func WithoutSync() Option { return func(s *settings) { s.sync = "2m" } }
 
+// WithSync lets the server sync before it acknowledges, which is the default: for
+// Restart after WithoutSync.
+func WithSync() Option { return func(s *settings) { s.sync = "always" } }
+
 // WithoutExport keeps the system account's answers from the roles.
 func WithoutExport() Option { return func(s *settings) { s.export = false } }
 
