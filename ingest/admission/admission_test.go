@@ -61,6 +61,21 @@ func TestLimiter_BurstThenSteadyRate(t *testing.T) {
 	}
 }
 
+func TestLimiter_ClockSetBackLocksNobodyOut(t *testing.T) {
+	l := limiter(t, admission.LimiterConfig{Default: admission.Rate{PerSecond: 10, Burst: 5}})
+	for range 5 {
+		l.Allow(7, nobody, start)
+	}
+	earlier := start.Add(-time.Hour)
+	wait, ok := l.Allow(7, nobody, earlier)
+	if ok || wait != 100*time.Millisecond {
+		t.Fatalf("after the clock was set back an hour: %v, %v, want a wait of 100 ms", wait, ok)
+	}
+	if _, ok := l.Allow(7, nobody, earlier.Add(wait)); !ok {
+		t.Error("still refused after the wait")
+	}
+}
+
 // Over any time, no client gets more than its burst and its rate, and one that
 // keeps to its rate is never refused.
 func TestLimiter_HoldsTheRate(t *testing.T) {

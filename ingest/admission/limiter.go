@@ -169,6 +169,9 @@ func (l *Limiter) Allow(source uint64, addr netip.Addr, now time.Time) (wait tim
 	if c.key != source || c.fullAt < t {
 		*c = client{key: source, fullAt: t}
 	}
+	// Only a clock that was set back leaves a bucket further ahead than it can be
+	// filled; nobody waits for the clock to catch up.
+	c.fullAt = min(c.fullAt, t+p.tolerance)
 	if ahead := c.fullAt + p.interval - t; ahead > p.tolerance {
 		return time.Duration(ahead - p.tolerance), false
 	}
