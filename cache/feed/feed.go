@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,12 @@ type Config struct {
 	// of a slot that still stands, default 50 ms and 1 s. It doubles in between. A
 	// writer sends a snapshot after a failed frame, and every 5 s.
 	RetryLeast, RetryMost time.Duration
-	// SnapshotTimeout bounds one reading, default 2 s.
+	// SilenceMost is how long no frame may come before frames may have been missed
+	// altogether, default 10 s: then every snapshot is read before the next frame
+	// counts. It is far below what the broker keeps of frames (2 minutes).
+	SilenceMost time.Duration
+	// SnapshotTimeout bounds the reading of one snapshot, default 2 s; that of all
+	// may take five times as long.
 	SnapshotTimeout time.Duration
 	// Quiet is how long no frame must come before the start is taken as caught up
 	// when no ledger speaks, default 500 ms; a live ledger speaks every 200 ms.
@@ -93,6 +99,7 @@ func (c Config) withDefaults() Config {
 		{&c.PublishEvery, 25 * time.Millisecond},
 		{&c.RetryLeast, 50 * time.Millisecond},
 		{&c.RetryMost, time.Second},
+		{&c.SilenceMost, 10 * time.Second},
 		{&c.SnapshotTimeout, 2 * time.Second},
 		{&c.Quiet, 500 * time.Millisecond},
 		{&c.WarmMost, 15 * time.Second},
@@ -123,8 +130,8 @@ type Feed struct {
 	// snapshot has been read again. While they differ the book is held: what it
 	// showed last stands.
 	resets, reread map[ledger.Book]int
-	// lastFrame is when the newest frame came.
-	lastFrame time.Time
+	// heardAt is when the newest frame came, or every snapshot was read.
+	heardAt time.Time
 
 	ages     [len(ages{})]atomic.Pointer[render.Age]
 	ready    atomic.Bool
@@ -225,7 +232,7 @@ func (f *Feed) Run(ctx context.Context, cache Cache, viewers Viewers) error {
 // the start of what is kept: what was seen before is repeated, harmlessly.
 func (f *Feed) read(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := f.source.ReadFrames(ctx, f.apply)
+		err := f.source.ReadFrames(ctx, func(frame *campaigns.Frame) { f.apply(ctx, frame) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -234,18 +241,30 @@ func (f *Feed) read(ctx context.Context) {
 	}
 }
 
-func (f *Feed) apply(frame *campaigns.Frame) {
+// apply takes in a frame.
+//
+// After a silence it first reads every snapshot: among frames that aged out unseen
+// may have been the first of a slot that is not known here, and another slot's
+// claim would speak of its rows too. The snapshot of a slot is older than its
+// first frame, so after this reading every slot is known that the frame knew of.
+func (f *Feed) apply(ctx context.Context, frame *campaigns.Frame) {
+	if f.silent() {
+		f.log.Info("frames come after a silence: reading every slot again", "book", frame.Book, "slot", frame.Slot)
+		if !f.readAll(ctx) {
+			return
+		}
+	}
 	f.mu.Lock()
 	v, reset := f.state.Apply(frame)
 	if reset {
 		f.resets[frame.Book]++
 	}
-	f.lastFrame = f.cfg.Now()
+	f.heardAt = f.cfg.Now()
 	f.mu.Unlock()
 	f.metrics.frame(frame.Book, v)
 	switch {
 	case reset:
-		f.log.Warn("a new epoch: reading every slot again", "book", frame.Book, "epoch", frame.Epoch)
+		f.log.Info("a new epoch: reading every slot again", "book", frame.Book, "epoch", frame.Epoch)
 		signal(f.unwell)
 	case v == Gap:
 		f.log.Info("frames are missing, reading the slot's snapshot",
@@ -256,6 +275,16 @@ func (f *Feed) apply(frame *campaigns.Frame) {
 		signal(f.changed)
 	}
 	signal(f.progress)
+}
+
+// silent tells whether frames may have been missed. It looks at the wall clock as
+// well: the other one stands still while a machine sleeps.
+func (f *Feed) silent() bool {
+	now := f.cfg.Now()
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	wall := now.Round(0).Sub(f.heardAt.Round(0))
+	return now.Sub(f.heardAt) > f.cfg.SilenceMost || wall.Abs() > f.cfg.SilenceMost
 }
 
 // catchUp waits until the frames kept by the broker have been applied: until the
@@ -289,7 +318,7 @@ func (f *Feed) catchUp(ctx context.Context) bool {
 
 // condition counts the slots that stand still and the books that are held, and
 // tells whether every book that was heard of is within the stated bound.
-func (f *Feed) condition(now time.Time) (waiting int, fresh bool, lastFrame time.Time) {
+func (f *Feed) condition(now time.Time) (waiting int, fresh bool, heardAt time.Time) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	heard := false
@@ -305,7 +334,7 @@ func (f *Feed) condition(now time.Time) (waiting int, fresh bool, lastFrame time
 		}
 		fresh = fresh && campaigns.Age{AsOf: f.state.AsOf(b)}.Lag(now) <= campaigns.StaleBound
 	}
-	return waiting, heard && fresh, f.lastFrame
+	return waiting, heard && fresh, f.heardAt
 }
 
 // held tells whether the book waits for its snapshots to be read again. The caller
@@ -355,10 +384,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// readSnapshots reads the newest snapshot of every slot once.
+// readSnapshots reads the newest snapshot of every slot once, and with it ends
+// what waited for such a reading.
 func (f *Feed) readSnapshots(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, f.cfg.SnapshotTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 5*f.cfg.SnapshotTimeout)
 	defer cancel()
+	f.mu.RLock()
+	seen := maps.Clone(f.resets)
+	f.mu.RUnlock()
 	all, err := f.source.Snapshots(ctx)
 	if err != nil {
 		f.metrics.snapshotErrors.Inc()
@@ -366,10 +399,19 @@ func (f *Feed) readSnapshots(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	anew := map[ledger.Book]bool{}
 	for _, sn := range all {
-		v, _ := f.state.Restore(sn) // a rise of the epoch needs no more than this reading
+		v, reset := f.state.Restore(sn)
+		anew[sn.Book] = anew[sn.Book] || reset
 		f.metrics.snapshot(sn.Book, v)
 	}
+	for _, b := range ledger.Books {
+		if anew[b] || f.reread[b] != seen[b] {
+			f.markAll(b)
+		}
+		f.reread[b] = seen[b]
+	}
+	f.heardAt = f.cfg.Now()
 	return nil
 }
 

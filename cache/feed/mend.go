@@ -2,7 +2,6 @@ package feed
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 type attempt struct {
 	due  time.Time
 	wait time.Duration // until the attempt after the next
+	said bool          // that it failed
 }
 
 // mend reads the snapshots of slots that stand still, each again and again with
@@ -33,37 +33,26 @@ func (f *Feed) mend(ctx context.Context) {
 			return
 		}
 		due := f.due(attempts, f.cfg.Now())
-		f.fetch(ctx, due)
+		f.fetch(ctx, due, attempts)
 		if next, any := nextDue(attempts); any {
 			timer.Reset(max(0, next.Sub(f.cfg.Now())))
 		}
 	}
 }
 
-// reload reads every snapshot again when a book's epoch rose, and lets the book be
-// shown again. It reports false when ctx ended first.
+// reload reads every snapshot again when a book's epoch rose, after which the book
+// is shown again. It reports false when ctx ended first.
 func (f *Feed) reload(ctx context.Context) bool {
 	f.mu.RLock()
-	seen := maps.Clone(f.resets)
 	held := slices.ContainsFunc(ledger.Books, f.held)
 	f.mu.RUnlock()
 	if !held {
 		return true
 	}
-	if !f.readAll(ctx) {
-		return false
-	}
-	f.mu.Lock()
-	for _, b := range ledger.Books {
-		if f.reread[b] != seen[b] {
-			f.reread[b] = seen[b]
-			f.markAll(b)
-		}
-	}
-	f.mu.Unlock()
+	ok := f.readAll(ctx)
 	signal(f.changed)
 	signal(f.progress)
-	return true
+	return ok
 }
 
 // due brings attempts up to what stands still now and returns those whose time
@@ -99,27 +88,31 @@ func (f *Feed) due(attempts map[SlotKey]*attempt, now time.Time) (due []SlotKey)
 }
 
 // fetch reads these slots' snapshots, a few at a time, and applies each as it comes.
-func (f *Feed) fetch(ctx context.Context, due []SlotKey) {
+func (f *Feed) fetch(ctx context.Context, due []SlotKey, attempts map[SlotKey]*attempt) {
 	places := make(chan struct{}, fetchesMost)
 	var wg sync.WaitGroup
 	for _, k := range due {
 		places <- struct{}{}
+		a := attempts[k]
 		wg.Go(func() {
 			defer func() { <-places }()
-			f.fetchOne(ctx, k)
+			f.fetchOne(ctx, k, a)
 		})
 	}
 	wg.Wait()
 }
 
-func (f *Feed) fetchOne(ctx context.Context, k SlotKey) {
+func (f *Feed) fetchOne(ctx context.Context, k SlotKey, a *attempt) {
 	asking, cancel := context.WithTimeout(ctx, f.cfg.SnapshotTimeout)
 	defer cancel()
 	sn, err := f.source.Snapshot(asking, k.Book, k.Slot)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.metrics.snapshotErrors.Inc()
-			f.log.Warn("snapshot cannot be read, trying again", "book", k.Book, "slot", k.Slot, "err", err)
+			if !a.said {
+				a.said = true
+				f.log.Warn("snapshot cannot be read, trying again", "book", k.Book, "slot", k.Slot, "err", err)
+			}
 		}
 		return
 	}
