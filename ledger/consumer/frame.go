@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,12 +18,20 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 		return err
 	}
 	n := w.collect(asked)
-	if _, _, gap := w.published(); gap || len(n.doubts) > 0 {
-		if err := c.snapshot(ctx, w, len(n.doubts) > 0, false); err != nil {
+	if len(n.doubts) > 0 {
+		// Their rows go into the next frame, and until then their bounds hold.
+		rows, err := c.readSlot(ctx, w.lease, true)
+		if err != nil {
+			w.carry(n.rows)
+			return w.note(err)
+		}
+		w.resolve(n.doubts, rows)
+	}
+	if _, _, gap := w.published(); gap {
+		if err := c.snapshot(ctx, w, false, false); err != nil {
 			w.carry(n.rows)
 			return err
 		}
-		w.resolve(n.doubts)
 	}
 	if err := c.frame(ctx, w, n.rows, n.through, false); err != nil {
 		w.carry(n.rows)
@@ -59,28 +66,34 @@ func (c *Consumer) snapshot(ctx context.Context, w *writer, settled, closed bool
 	number, claimed, _ := w.published()
 	head := c.head(w.lease, number, claimed)
 	head.Closed = closed
-	err := c.publishSlot(ctx, head, w.lease, settled)
-	if errors.Is(err, ledger.ErrFenced) {
-		w.end()
-	}
-	return err
+	return w.note(c.publishSlot(ctx, head, w.lease, settled))
 }
 
 // publishSlot reads a slot and publishes its snapshot.
 func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, lease ledger.Lease, settled bool) error {
-	read, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	rows, err := c.store.Slots(read, lease, settled)
+	rows, err := c.readSlot(ctx, lease, settled)
 	if err != nil {
-		return fmt.Errorf("snapshot of slot %d: %w", lease.Slot, err)
+		return err
 	}
-	store, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := c.frames.PublishSnapshot(store, &campaigns.Snapshot{FrameHead: head, Rows: rows}); err != nil {
+	if err := c.frames.PublishSnapshot(ctx, &campaigns.Snapshot{FrameHead: head, Rows: rows}); err != nil {
 		c.metrics.publishFailures.WithLabelValues("snapshot").Inc()
 		return fmt.Errorf("publish the snapshot of slot %d: %w", lease.Slot, err)
 	}
 	return nil
+}
+
+// readSlot reads a slot whole. With settled, what it returns is all that was ever
+// recorded under the lease before the call.
+func (c *Consumer) readSlot(ctx context.Context, lease ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rows, err := c.store.Slots(ctx, lease, settled)
+	if err != nil {
+		return nil, fmt.Errorf("read slot %d: %w", lease.Slot, err)
+	}
+	return rows, nil
 }
 
 func (c *Consumer) head(lease ledger.Lease, number int64, through time.Time) campaigns.FrameHead {

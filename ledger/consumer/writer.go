@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ type rowKey struct {
 type flight struct {
 	bound time.Time
 	// doubtful says that a transaction's answer was lost: it may have changed rows
-	// that nobody returned. Only a settled snapshot tells.
+	// that nobody returned. Only reading the settled slot tells.
 	doubtful bool
 	landed   bool
 }
@@ -67,6 +68,14 @@ func (w *writer) end() {
 		w.over = true
 		close(w.ended)
 	}
+}
+
+// note ends the writer when err says that its lease was taken over, and returns err.
+func (w *writer) note(err error) error {
+	if errors.Is(err, ledger.ErrFenced) {
+		w.end()
+	}
+	return err
 }
 
 func (w *writer) live() bool {
@@ -89,6 +98,10 @@ func (w *writer) depart() *flight {
 func (w *writer) carry(rows []campaigns.SlotRow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.add(rows)
+}
+
+func (w *writer) add(rows []campaigns.SlotRow) {
 	for _, r := range rows {
 		k := rowKey{r.Campaign, r.Currency}
 		if r.Version > w.dirty[k].Version {
@@ -119,7 +132,7 @@ func (w *writer) doubt(f *flight) {
 type news struct {
 	rows    []campaigns.SlotRow
 	through time.Time // what the last of its frames may claim
-	doubts  []*flight // landed flights that wait for a settled snapshot
+	doubts  []*flight // landed flights whose rows are not all known
 }
 
 // collect takes the unpublished rows, and says what may be claimed once they are
@@ -149,10 +162,12 @@ func (w *writer) collect(asked time.Time) news {
 	return n
 }
 
-// resolve ends the flights whose doubts a published snapshot has settled.
-func (w *writer) resolve(doubts []*flight) {
+// resolve ends doubtful flights with the rows of the whole slot, read after they
+// had landed and settled.
+func (w *writer) resolve(doubts []*flight, rows []campaigns.SlotRow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.add(rows)
 	for _, f := range doubts {
 		delete(w.flights, f)
 	}

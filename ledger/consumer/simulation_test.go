@@ -1,0 +1,435 @@
+package consumer_test
+
+import (
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/campaigns"
+	"spillway/ingest"
+	"spillway/ingest/envelope"
+	"spillway/ledger"
+	"spillway/ledger/consumer"
+)
+
+var (
+	simulationSeed = flag.Uint64("simulation.seed", 0, "seed of the simulation's schedule; 0 draws one")
+	simulationFor  = flag.Duration("simulation.for", 18*time.Second, "how long the simulation goes on giving")
+)
+
+// What the simulation runs on: everything an order of magnitude shorter than in
+// production, in the same proportions.
+const (
+	simInstances = 4
+	simCampaigns = 20
+	simAckWait   = time.Second
+	simLease     = 2 * time.Second
+	// simEnvelopeEvery and simEnvelope are the donors' pace: 1,000 donations/s.
+	simEnvelopeEvery = 5 * time.Millisecond
+	simEnvelope      = 5
+)
+
+// The two freezes that matter, each longer than AckWait, so that others get what
+// the frozen one holds.
+var (
+	// A process that wakes before its lease has lapsed, and publishes a frame
+	// before it knows what it committed when it froze.
+	wakeIgnorant = nap{where: afterCommit, lasts: simAckWait + simAckWait/4, late: [kinds]time.Duration{recording: 500 * time.Millisecond, answering: 500 * time.Millisecond, adopting: time.Second}}
+	// A process that wakes after its slot was adopted and closed, and records on
+	// before it learns that from its lease.
+	wakeZombie = nap{where: beforeCommit, lasts: simLease + simLease/2, late: [kinds]time.Duration{renewing: 700 * time.Millisecond, publishing: 700 * time.Millisecond, adopting: time.Second}}
+)
+
+// TestSimulation runs four ledger processes on one stream, freezes and kills them,
+// takes the database away, loses answers of every kind, and checks what a front-end
+// saw meanwhile: whenever it could say "complete up to", everything stored before
+// then was in its sums; sums never fell; and in the end every donation is recorded
+// once and every slot is the sum of its lines.
+func TestSimulation(t *testing.T) {
+	seed := *simulationSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed: -simulation.seed=%d", seed)
+	s := newSimulation(t, seed)
+	s.run()
+	s.check()
+}
+
+type simulation struct {
+	*rig
+	rand   *rand.Rand // of the schedule
+	seed   uint64
+	log    *slog.Logger
+	js     jetstream.JetStream
+	faults faults
+
+	mu        sync.Mutex
+	instances []*instance
+	spawned   uint64
+
+	looks  []look
+	reader *reader
+}
+
+// look is what a front-end showed when its as_of moved on.
+type look struct {
+	asOf time.Time
+	sums map[string]campaigns.SlotRow
+}
+
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	s := &simulation{rig: newRig(t), seed: seed, rand: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // a schedule, no secret
+	level := slog.LevelWarn
+	if testing.Verbose() {
+		level = slog.LevelInfo
+	}
+	s.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
+	nc, err := nats.Connect(s.server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if s.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	// The product's consumer in every respect but its patience.
+	c, err := s.js.Consumer(t.Context(), "DONATIONS_0", "LEDGER")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := c.CachedInfo().Config
+	config.AckWait = simAckWait
+	if _, err := s.js.UpdateConsumer(t.Context(), "DONATIONS_0", config); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run is the whole event: the front-end looks on, donors give, faults happen, and
+// then everything that was given is settled and shown.
+func (s *simulation) run() {
+	t := s.t
+	reading, stopReading := context.WithCancel(context.Background())
+	defer stopReading()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stopReading()
+	s.reader = &reader{broker: s.server.Connect(), slots: map[int32]*readSlot{}, advanced: func(asOf time.Time, sums map[string]campaigns.SlotRow) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.looks = append(s.looks, look{asOf, sums})
+	}}
+	wg.Go(func() { _ = s.reader.run(reading) })
+
+	for range simInstances {
+		s.spawn()
+	}
+	giving, stop := context.WithTimeout(context.Background(), *simulationFor)
+	defer stop()
+	wg.Go(func() { s.replace(reading) })
+	var faulty sync.WaitGroup
+	faulty.Go(func() { s.give(giving) })
+	faulty.Go(func() { s.schedule(giving) })
+	faulty.Go(func() { s.takeDatabaseAway(giving) })
+	faulty.Wait()
+	gave := time.Now()
+
+	eventually(t, "everything is acknowledged", func() bool {
+		lag, err := s.broker.Source(ledger.Live, 0).Lag(t.Context())
+		return err == nil && lag.Pending == 0 && lag.AckPending == 0
+	})
+	eventually(t, "the front-end shows it", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.looks) > 0 && s.looks[len(s.looks)-1].asOf.After(gave)
+	})
+	eventually(t, "the slots of the dead are closed", func() bool {
+		return s.count("SELECT count(*) FROM slot_leases WHERE NOT closed") == simInstances
+	})
+	stopReading()
+	wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.instances {
+		i.cancel()
+	}
+	for _, i := range s.instances {
+		<-i.ended
+	}
+}
+
+// spawn starts one more process.
+func (s *simulation) spawn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spawned++
+	i, err := spawn(fmt.Sprintf("instance %d", s.spawned), s.seed+s.spawned, consumer.Config{
+		AckWait: simAckWait, HoldMax: 5 * time.Second, BatchMessages: 10, FetchWait: 50 * time.Millisecond, RecordEvery: time.Millisecond,
+		LeaseTTL: simLease, RenewEvery: simLease / 5, AdoptEvery: simLease / 10,
+		FrameEvery: 20 * time.Millisecond, IdleFrameEvery: 40 * time.Millisecond, SnapshotEvery: 500 * time.Millisecond, StopTimeout: 5 * time.Second,
+	}, s.server.Connect(), s.openDB(), odds{frameRefused: 200, frameUnanswered: 200, commitUnanswered: 80, ackLost: 40}, &s.faults, s.log)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	s.instances = append(s.instances, i)
+}
+
+// replace puts a new process in a dead one's place, as a supervisor does.
+func (s *simulation) replace(ctx context.Context) {
+	for tick := time.NewTicker(50 * time.Millisecond); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+		s.mu.Lock()
+		dead := 0
+		for n := 0; n < len(s.instances); n++ {
+			if i := s.instances[n]; i.dead.Load() {
+				s.instances = append(s.instances[:n], s.instances[n+1:]...)
+				<-i.ended
+				dead++
+			}
+		}
+		s.mu.Unlock()
+		for range dead {
+			s.spawn()
+		}
+	}
+}
+
+// give stores envelopes: one donation in eight is one that was given before, one
+// in a hundred of those with other content.
+func (s *simulation) give(ctx context.Context) {
+	random := rand.New(rand.NewPCG(s.seed, 2)) //nolint:gosec // a schedule, no secret
+	tick := time.NewTicker(simEnvelopeEvery)
+	defer tick.Stop()
+	for n := uint64(0); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		header := envelope.Header{Node: "donors"}
+		binary.BigEndian.PutUint64(header.ID[:], n+1)
+		data := envelope.AppendHeader(nil, header)
+		for range simEnvelope {
+			which := n
+			if n > 0 && random.IntN(8) == 0 {
+				which = random.Uint64N(n)
+			} else {
+				n++
+			}
+			d := gift(fmt.Sprint("simulated donor ", which), simCampaign(which))
+			if which != n-1 && random.IntN(100) == 0 {
+				d.Lines[0].AmountMinor, d.AmountMinor, d.Fingerprint[0] = 999_999, 999_999, d.Fingerprint[0]+1
+			}
+			data = envelope.AppendDonation(data, d)
+		}
+		if _, err := s.js.Publish(context.Background(), "donations.v1.0", data); err != nil {
+			s.t.Error(err)
+			return
+		}
+	}
+}
+
+func simCampaign(donor uint64) string { return fmt.Sprint("campaign-", donor%simCampaigns) }
+
+// schedule freezes and kills, one process after the other, so that there is always
+// one that works on.
+func (s *simulation) schedule(ctx context.Context) {
+	plans := []func(*instance){
+		func(i *instance) { i.plan(wakeIgnorant) },
+		func(i *instance) { i.plan(wakeZombie) },
+		func(i *instance) { i.plan(wakeIgnorant) },
+		func(i *instance) { i.doom(afterCommit) },
+		func(i *instance) { i.plan(wakeZombie) },
+		func(i *instance) { i.doom(beforeCommit) },
+	}
+	for n := 0; ; n++ {
+		select {
+		case <-time.After(700*time.Millisecond + time.Duration(s.rand.Int64N(int64(300*time.Millisecond)))):
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		busy := 0
+		var free []*instance
+		for _, i := range s.instances {
+			if i.idle() && i.frozen.TryRLock() {
+				i.frozen.RUnlock()
+				free = append(free, i)
+			} else {
+				busy++
+			}
+		}
+		s.mu.Unlock()
+		if busy >= simInstances/2 || len(free) == 0 {
+			n--
+			continue
+		}
+		plans[n%len(plans)](free[s.rand.IntN(len(free))])
+	}
+}
+
+// takeDatabaseAway locks the tables that everybody needs for longer than a lease.
+func (s *simulation) takeDatabaseAway(ctx context.Context) {
+	conn, err := pgx.Connect(context.Background(), s.url+"&search_path=spillway")
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for {
+		select {
+		case <-time.After(6 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+		tx, err := conn.Begin(context.Background())
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		if _, err := tx.Exec(context.Background(), "LOCK TABLE slot_leases, slot_terms, slots IN ACCESS EXCLUSIVE MODE"); err != nil {
+			s.t.Error(err)
+		}
+		select {
+		case <-time.After(simLease + simLease/4):
+		case <-ctx.Done():
+		}
+		if err := tx.Rollback(context.Background()); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// stored is a donation as the stream has it.
+type stored struct {
+	campaign string
+	first    time.Time                   // when the first message that carries it was stored
+	contents map[ingest.Fingerprint]bool // all that came under its ID
+}
+
+// given reads the whole stream: the truth that everything is held against.
+func (s *simulation) given() map[ingest.ID]*stored {
+	s.t.Helper()
+	info, err := s.js.Stream(s.t.Context(), "DONATIONS_0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all := map[ingest.ID]*stored{}
+	for seq := uint64(1); seq <= info.CachedInfo().State.LastSeq; seq++ {
+		m, err := info.GetMsg(s.t.Context(), seq)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := envelope.Decode(m.Data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			g := all[d.ID]
+			if g == nil {
+				g = &stored{campaign: d.Lines[0].Campaign, first: m.Time, contents: map[ingest.Fingerprint]bool{}}
+				all[d.ID] = g
+			}
+			g.contents[d.Fingerprint] = true
+		}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// check holds what was recorded and what was shown against what was given.
+func (s *simulation) check() {
+	t := s.t
+	given := s.given()
+	losers := 0
+	for _, g := range given {
+		losers += len(g.contents) - 1
+	}
+
+	// The books.
+	if n := s.count("SELECT count(*) FROM donations"); n != int64(len(given)) {
+		t.Errorf("%d donations recorded, %d given", n, len(given))
+	}
+	if n := s.count("SELECT count(*) FROM conflicts"); n != int64(losers) {
+		t.Errorf("%d conflicts noted, %d happened", n, losers)
+	}
+	if n := s.count("SELECT count(*) FROM quarantine"); n != 0 {
+		t.Errorf("%d records set aside", n)
+	}
+	if n := s.count(`SELECT count(*) FROM (SELECT campaign, sum(amount_minor) AS minor, count(*) AS n FROM lines GROUP BY campaign) l
+		FULL JOIN (SELECT campaign, sum(pledged_minor) AS minor, sum(donations) AS n FROM slots GROUP BY campaign) s USING (campaign)
+		WHERE (l.minor, l.n) IS DISTINCT FROM (s.minor, s.n)`); n != 0 {
+		t.Errorf("%d campaigns whose slots are not the sum of their lines", n)
+	}
+
+	// What the front-end showed.
+	false_, worst, longest := 0, int64(0), time.Duration(0)
+	shown := map[string]int64{}
+	for _, l := range s.looks {
+		due := map[string]int64{}
+		for _, g := range given {
+			if g.first.Before(l.asOf) {
+				due[g.campaign]++
+			}
+		}
+		missing := int64(0)
+		for c, n := range due {
+			missing += max(0, n-l.sums[c].Donations)
+		}
+		for c, row := range l.sums {
+			if row.Donations < shown[c] {
+				t.Errorf("as of %s: %s went back from %d to %d donations", l.asOf.Format(time.TimeOnly), c, shown[c], row.Donations)
+			}
+			shown[c] = row.Donations
+		}
+		if missing > 0 {
+			false_++
+			worst = max(worst, missing)
+		}
+	}
+	for n := 1; n < len(s.looks); n++ {
+		longest = max(longest, s.looks[n].asOf.Sub(s.looks[n-1].asOf))
+	}
+	if false_ > 0 {
+		t.Errorf("as_of was false in %d of %d looks; at worst %d donations were missing", false_, len(s.looks), worst)
+	}
+	last := s.looks[len(s.looks)-1]
+	total := int64(0)
+	for _, row := range last.sums {
+		total += row.Donations
+	}
+	if total != int64(len(given)) {
+		t.Errorf("in the end the front-end shows %d donations, %d were given", total, len(given))
+	}
+	t.Logf("%d donations, %d conflicts, %d looks, as_of stood still for %v at most; %s; %d slots adopted", len(given), losers, len(s.looks), longest.Round(time.Millisecond), &s.faults, s.faults.adopted.Load())
+
+	// A run in which nothing happened proves nothing.
+	for what, n := range map[string]int64{
+		"freezes before a commit": s.faults.napsBefore.Load(), "freezes after a commit": s.faults.napsAfter.Load(),
+		"deaths before a commit": s.faults.deathsBefore.Load(), "deaths after a commit": s.faults.deathsAfter.Load(),
+		"frames refused": s.faults.framesRefused.Load(), "frames unanswered": s.faults.framesUnanswered.Load(),
+		"commits unanswered": s.faults.commitsUnanswered.Load(), "acks lost": s.faults.acksLost.Load(), "adoptions": s.faults.adopted.Load(),
+		"conflicts": int64(losers), "looks": int64(len(s.looks)) / 50,
+	} {
+		if n == 0 {
+			t.Errorf("the schedule made no %s", what)
+		}
+	}
+}
