@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"spillway/deploy/onebox"
+	"spillway/deploy/onebox/pgtest"
 )
 
 // asSpillway makes the test binary the program itself, so that what is tested is
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asSpillway) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
 
 // patience is ample for a busy machine with the race detector: nothing here is a

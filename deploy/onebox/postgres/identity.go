@@ -23,7 +23,11 @@ var servants = []string{"postgres", "_postgres", "nobody"}
 // ServerIdentity is this process's own user or, for root, an unprivileged one.
 func ServerIdentity() (Identity, error) {
 	if uid := os.Geteuid(); uid != 0 {
-		return Identity{Name: strconv.Itoa(uid), UID: uint32(uid), GID: uint32(os.Getegid())}, nil
+		u, err := user.LookupId(strconv.Itoa(uid))
+		if err != nil { // containers with made-up users; initdb would say it less plainly
+			return Identity{}, fmt.Errorf("Postgres runs only as a user with a name, and there is none for user id %d; add it to /etc/passwd or name a real server with --database-url", uid)
+		}
+		return Identity{Name: u.Username, UID: uint32(uid), GID: uint32(os.Getegid())}, nil
 	}
 	for _, name := range servants {
 		u, err := user.Lookup(name)
