@@ -48,3 +48,19 @@ func donation(n int) *envelope.Donation {
 		Sealed: make([]byte, 120), SealKey: 1,
 	}
 }
+
+// sourcesOf returns the Source of every donation of an envelope, which some tests
+// use to number them.
+func sourcesOf(t testing.TB, data []byte) (sources []uint64) {
+	t.Helper()
+	if _, err := envelope.Decode(data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		sources = append(sources, d.Source)
+	}); err != nil {
+		t.Error(err)
+	}
+	return sources
+}
