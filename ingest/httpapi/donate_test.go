@@ -218,10 +218,10 @@ func TestDonate_RemembersABoundedNumber(t *testing.T) {
 func TestDonate_PublishersErrorDecidesTheAnswer(t *testing.T) {
 	h := serve(t, options{})
 	for err, code := range map[error]string{
-		ingest.ErrBusy:                               "overloaded",
-		ingest.ErrNotReady:                           "not_ready",
-		ingest.ErrUnknown:                            "outcome_unknown",
-		fmt.Errorf("lane: %w", ingest.ErrUnknown):    "outcome_unknown",
+		ingest.ErrBusy:     "overloaded",
+		ingest.ErrNotReady: "not_ready",
+		ingest.ErrUnknown:  "outcome_unknown",
+		fmt.Errorf("lane: %w", ingest.ErrUnknown):   "outcome_unknown",
 		errors.New("something that nobody foresaw"): "outcome_unknown",
 	} {
 		h.publisher.fail(err)

@@ -55,24 +55,42 @@ func onlyHeader(h *fasthttp.RequestHeader, canonicalName string) []byte {
 	return values[0]
 }
 
-// isAmbiguous tells whether another HTTP parser might see another request in the
-// same bytes: a chunked body that also has a length, or trailers, which some
-// merge into the header. Nobody who gives needs either.
+// isAmbiguous tells whether another HTTP parser, in front of this one, might see
+// another request in the same bytes, or another header: lines that end in a bare
+// line feed or go on in the next line (RFC 9112, 2.2 and 5.2, leave both to the
+// reader), a Transfer-Encoding beside a Content-Length or other than chunked, two
+// Content-Types, trailers, which some merge into the header. Nobody who gives
+// needs any of them.
 func isAmbiguous(h *fasthttp.RequestHeader) bool {
-	if h.ContentLength() >= 0 {
-		return false
-	}
-	if len(h.PeekTrailerKeys()) > 0 {
+	chunked := h.ContentLength() < 0
+	if chunked && len(h.PeekTrailerKeys()) > 0 {
 		return true
 	}
-	raw := h.RawHeaders()
-	for len(raw) > 0 {
-		var line []byte
-		line, raw, _ = bytes.Cut(raw, []byte{'\n'})
-		name, _, _ := bytes.Cut(line, []byte{':'})
-		if equalFold(name, "content-length") {
+	contentTypes := 0
+	for raw := h.RawHeaders(); len(raw) > 0; {
+		end := bytes.IndexByte(raw, '\n')
+		if end < 1 || raw[end-1] != '\r' || raw[0] == ' ' || raw[0] == '\t' {
 			return true
+		}
+		line := raw[:end]
+		raw = raw[end+1:]
+		switch line[0] | 0x20 {
+		case 'c':
+			switch name, _, _ := bytes.Cut(line, colon); {
+			case equalFold(name, "content-type"):
+				if contentTypes++; contentTypes > 1 {
+					return true
+				}
+			case chunked && equalFold(name, "content-length"):
+				return true
+			}
+		case 't':
+			if name, _, _ := bytes.Cut(line, colon); !chunked && equalFold(name, "transfer-encoding") {
+				return true
+			}
 		}
 	}
 	return false
 }
+
+var colon = []byte{':'}
