@@ -114,6 +114,26 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 		Check: brokerRestored,
 	},
 	{
+		Name:   "no-own-held-bound",
+		Breaks: "counted_through never passes what this process has fetched and not yet published",
+		Edits: []Edit{{
+			File: "ledger/consumer/writer.go",
+			Old:  "n.through = earlier(n.through, f.bound) // the own-held bound",
+			New:  "_ = f.bound",
+		}},
+		Check: frozenLedgers,
+	},
+	{
+		Name:   "no-lease-fence",
+		Breaks: "a transaction is refused once its slot's term has moved on",
+		Edits: []Edit{{
+			File: "ledger/postgres/sql/fence.sql",
+			Old:  "  AND term = $2 AND epoch = $3 -- the lease fence",
+			New:  "  AND $2::bigint IS NOT NULL AND $3::bigint IS NOT NULL",
+		}},
+		Check: frozenLedgers,
+	},
+	{
 		Name:   "sync-off",
 		Breaks: "the broker syncs before it acknowledges (and the gate, which would refuse, is told that it does)",
 		Edits: []Edit{syncOff, {

@@ -5,6 +5,7 @@ package mutants
 import (
 	"context"
 	"errors"
+	"regexp"
 	"time"
 
 	"spillway/loadtest/chaos"
@@ -82,6 +83,14 @@ var brokerRestored = Schedule{
 		},
 	},
 	Breaks: []string{"I1"},
+}
+
+// frozenLedgers freezes ledgers before and after their transactions, for longer than
+// AckWait and lease, and holds what a front-end showed against what was stored.
+var frozenLedgers = GoTest{
+	Package: "./ledger/consumer",
+	Test:    "^TestSimulation$",
+	Says:    regexp.MustCompile(`as_of was false in .*`),
 }
 
 // plugPulled is a power cut under load.
