@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +72,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error)
 		return nil, err
 	}
 	b := &Broker{cfg: cfg.withDefaults(), log: log, done: make(chan struct{}), asking: make(chan struct{}, asksMax)}
-	b.link.changes = make(chan struct{})
+	b.link.changes, b.link.watchers = make(chan struct{}), make(map[*watcher]struct{})
 	up := make(chan struct{})
 	var once sync.Once
 	var lastErr atomic.Pointer[error]
@@ -172,25 +174,65 @@ func (b *Broker) generation() (n uint64, connected bool) {
 	return b.nc.Stats().Reconnects, b.nc.IsConnected()
 }
 
-// within bounds ctx by requestTimeout.
-func within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, requestTimeout)
+// errLost says that the connection was lost while an answer was awaited.
+var errLost = errors.New("connection to the broker lost")
+
+// within bounds ctx by requestTimeout, and ends it with errLost as its cause when
+// the connection is lost: the answer would come to nobody.
+func (b *Broker) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancelTime := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	generation, _ := b.generation()
+	remove := b.link.watch(func() {
+		if now, connected := b.generation(); !connected || now != generation {
+			cancel(errLost)
+		}
+	})
+	return ctx, func() {
+		remove()
+		cancel(nil)
+		cancelTime()
+	}
 }
+
+// unavailable sorts an error of asking under ctx, which within returned: the
+// caller's own cancellation stays what it is.
+func unavailable(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errLost):
+		return fmt.Errorf("%w: %w", ErrUnavailable, errLost)
+	case errors.Is(cause, context.Canceled):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// ErrUnavailable says that the broker could not be asked or did not answer. Try again.
+var ErrUnavailable = errors.New("broker unavailable")
 
 // link tells whoever waits that the connection was lost or made. It follows the
 // connection by a moment, so that it may wake somebody but never vouches for anything.
 type link struct {
-	mu        sync.Mutex
 	connected atomic.Bool
-	changes   chan struct{} // closed and replaced at each change
+
+	mu       sync.Mutex
+	changes  chan struct{} // closed and replaced at each change
+	watchers map[*watcher]struct{}
 }
+
+// watcher is a function that is called at each change.
+type watcher struct{ call func() }
 
 func (l *link) moved(connected bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.connected.Store(connected)
 	close(l.changes)
 	l.changes = make(chan struct{})
+	watchers := slices.Collect(maps.Keys(l.watchers))
+	l.mu.Unlock()
+	for _, w := range watchers {
+		w.call()
+	}
 }
 
 // changed returns a channel that is closed when the connection is next lost or made.
@@ -198,6 +240,20 @@ func (l *link) changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.changes
+}
+
+// watch has call called at each change until remove is called; a call under way
+// may still end after that.
+func (l *link) watch(call func()) (remove func()) {
+	w := &watcher{call}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watchers[w] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.watchers, w)
+	}
 }
 
 // InProcess connects to a broker inside this process; the embedded nats-server is

@@ -1,6 +1,10 @@
 package broker
 
-import "context"
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+)
 
 // WaitingRequests is how many pull requests wait at a shard's consumer.
 func WaitingRequests(ctx context.Context, b *Broker, stream string) (int, error) {
@@ -9,4 +13,13 @@ func WaitingRequests(ctx context.Context, b *Broker, stream string) (int, error)
 		return 0, err
 	}
 	return c.CachedInfo().NumWaiting, nil
+}
+
+// Gathered is how many of so many waiting questions go into one query.
+func Gathered(waiting int) int {
+	questions := make(chan *nats.Msg, waiting)
+	for range waiting {
+		questions <- &nats.Msg{}
+	}
+	return len(gatherQuestions(<-questions, questions))
 }

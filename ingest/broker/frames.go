@@ -42,11 +42,11 @@ func (b *Broker) PublishFrame(ctx context.Context, f *campaigns.Frame) error {
 
 // publishNews waits for the broker's ack from the expected stream.
 func (b *Broker) publishNews(ctx context.Context, stream, subject string, data []byte, opts ...jetstream.PublishOpt) error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	_, err := b.js.Publish(ctx, subject, data, append(opts, jetstream.WithExpectStream(stream))...)
 	if err != nil {
-		return unavailable(err)
+		return unavailable(ctx, err)
 	}
 	return nil
 }

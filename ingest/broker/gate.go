@@ -128,7 +128,7 @@ func (g *Gate) Run(ctx context.Context) error {
 // look forms one verdict. What it is about may change while it asks: the
 // generation is taken before and compared after.
 func (g *Gate) look(parent context.Context) {
-	ctx, cancel := within(parent)
+	ctx, cancel := g.b.within(parent)
 	defer cancel()
 	generation, connected := g.b.generation()
 	err := errDisconnected

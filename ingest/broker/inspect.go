@@ -14,16 +14,6 @@ import (
 	"spillway/ledger"
 )
 
-// scanWait bounds waiting for the next message of a Scan: all of them are stored,
-// so a broker that is silent for longer is not there.
-const scanWait = 30 * time.Second
-
-// scanAhead is how many messages a Scan asks for before they are visited: enough
-// to keep the broker busy, and a few megabytes of envelopes at most.
-const scanAhead = 64
-
-var errSilent = fmt.Errorf("no message for %v", scanWait)
-
 // ErrNoMessage says that a stream does not hold the message that was asked for.
 var ErrNoMessage = errors.New("message is not in the stream")
 
@@ -42,7 +32,7 @@ type Inspection struct {
 // Inspect asks where a shard stands and changes nothing: what is missing stays
 // missing and is a fault. Errors: ErrUnavailable, ctx's.
 func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Inspection, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	name := Stream(book, shard)
 	at := Inspection{First: 1}
@@ -55,7 +45,7 @@ func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Insp
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		at.Faults = append(at.Faults, "consumer "+ledgerConsumer+" of "+name+" does not exist")
 	case err != nil:
-		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(err))
+		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(ctx, err))
 	default:
 		info := consumer.CachedInfo()
 		at.AckFloor, at.Pending, at.Unacked = info.AckFloor.Stream, info.NumPending, uint64(info.NumAckPending)
@@ -65,7 +55,7 @@ func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Insp
 	}
 	stream, err := b.streamInfo(ctx, name)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(err))
+		return Inspection{}, fmt.Errorf("inspect %s: %w", name, unavailable(ctx, err))
 	}
 	at.First, at.Last = stream.State.FirstSeq, stream.State.LastSeq
 	if stream.State.Msgs == 0 {
@@ -84,7 +74,7 @@ func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Insp
 
 // Durable asks once what the gate asks all the time. Errors: ErrNotDurable, ErrNoProof, ErrFull.
 func (b *Broker) Durable(ctx context.Context) error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	return b.NewGate(nil).judge(ctx)
 }
@@ -92,7 +82,7 @@ func (b *Broker) Durable(ctx context.Context) error {
 // ShardsThere is how many shards the broker holds streams of, whatever Config
 // says: the highest number of either book and one. Errors: ErrUnavailable, ctx's.
 func (b *Broker) ShardsThere(ctx context.Context) (int, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	names := b.js.StreamNames(ctx)
 	shards := 0
@@ -104,15 +94,16 @@ func (b *Broker) ShardsThere(ctx context.Context) (int, error) {
 		}
 	}
 	if err := names.Err(); err != nil {
-		return 0, fmt.Errorf("list streams: %w", unavailable(err))
+		return 0, fmt.Errorf("list streams: %w", unavailable(ctx, err))
 	}
 	return shards, nil
 }
 
-// Scan visits the stored messages with sequences first..last in order. data
-// belongs to visit. A message that is not stored is left out; that first itself
-// is not is ErrNoMessage, so that a scan of one message says whether it is there.
-// An error of visit ends the scan and is returned.
+// Scan visits the stored messages with sequences first..last in order, beside the
+// ledger and without disturbing it; a broker that is away for a while is waited
+// for. data belongs to visit. A message that is not stored is left out; that first
+// itself is not is ErrNoMessage, so that a scan of one message says whether it is
+// there. An error of visit ends the scan and is returned.
 //
 // Errors: ErrNoMessage, ErrUnavailable, ctx's, visit's.
 func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, last uint64, visit func(sequence uint64, data []byte) error) error {
@@ -120,65 +111,58 @@ func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, l
 		return nil
 	}
 	name := Stream(book, shard)
-	stream, err := b.js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("scan %s: %w", name, unavailable(err))
-	}
-	if err := b.visitOne(ctx, stream, first, visit); err != nil || first == last {
+	if err := b.visitOne(ctx, name, first, visit); err != nil || first == last {
 		return err
 	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first + 1,
-	})
-	if err != nil {
-		return fmt.Errorf("scan %s: %w", name, unavailable(err))
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(scanAhead))
-	if err != nil {
-		return fmt.Errorf("scan %s: %w", name, unavailable(err))
-	}
-	defer messages.Stop()
-	if consumer.CachedInfo().NumPending == 0 {
-		return nil // nothing is stored after first
-	}
-	waiting, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	silence := time.AfterFunc(scanWait, func() { stop(errSilent) })
-	defer silence.Stop()
-	for {
-		silence.Reset(scanWait)
-		m, err := messages.Next(jetstream.NextContext(waiting))
-		if err != nil {
-			if cause := context.Cause(waiting); cause != nil {
-				err = cause
+	t := &tail{b: b, stream: name, cursor: first,
+		handle: func(sequence uint64, m *nats.Msg) error {
+			if sequence > last {
+				return errScanned
 			}
-			return fmt.Errorf("scan %s: %w", name, unavailable(err))
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("scan %s: %w", name, err)
-		}
-		if meta.Sequence.Stream > last {
+			if err := visit(sequence, m.Data); err != nil {
+				return err
+			}
+			if sequence == last {
+				return errScanned
+			}
 			return nil
-		}
-		if err := visit(meta.Sequence.Stream, m.Data()); err != nil {
-			return err
-		}
-		if meta.Sequence.Stream == last || meta.NumPending == 0 {
-			return nil
-		}
+		},
+		idle: func() error { return errScanned }, // nothing more is stored
 	}
+	err := t.run(ctx)
+	if errors.Is(err, errScanned) {
+		return nil
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
 }
 
-func (b *Broker) visitOne(ctx context.Context, stream jetstream.Stream, sequence uint64, visit func(sequence uint64, data []byte) error) error {
-	ctx, cancel := within(ctx)
-	defer cancel()
-	m, err := stream.GetMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, nats.ErrMsgNotFound) {
-		return fmt.Errorf("%w: %d of %s", ErrNoMessage, sequence, stream.CachedInfo().Config.Name)
+// errScanned ends a scan that is complete.
+var errScanned = errors.New("scanned")
+
+func (b *Broker) visitOne(ctx context.Context, name string, sequence uint64, visit func(sequence uint64, data []byte) error) error {
+	data, err := b.message(ctx, name, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("%w: %d of %s", ErrNoMessage, sequence, name)
 	}
 	if err != nil {
-		return fmt.Errorf("read %d of %s: %w", sequence, stream.CachedInfo().Config.Name, unavailable(err))
+		return fmt.Errorf("read %d of %s: %w", sequence, name, err)
 	}
-	return visit(m.Sequence, m.Data)
+	return visit(sequence, data)
+}
+
+func (b *Broker) message(ctx context.Context, name string, sequence uint64) ([]byte, error) {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	m, err := stream.GetMsg(ctx, sequence)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return m.Data, nil
 }

@@ -63,3 +63,6 @@ func campaignSubject(slug string) string { return "campaigns.v1." + slug }
 func shardOf(id ingest.ID, shards int) int {
 	return int(binary.BigEndian.Uint32(id[:4]) % uint32(shards))
 }
+
+// Shards is the number of shards of each book.
+func (b *Broker) Shards() int { return b.cfg.Shards }

@@ -56,12 +56,12 @@ func takes(t testing.TB, p *broker.Publisher) {
 // stored reads the IDs of a stream and how often each is there.
 func stored(t testing.TB, b *broker.Broker, book ledger.Book, shard int) (ids map[ingest.ID]int, envelopes int) {
 	t.Helper()
-	state, err := b.StreamState(t.Context(), book, shard)
+	state, err := b.Inspect(t.Context(), book, shard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids = make(map[ingest.ID]int)
-	err = b.ReadDonations(t.Context(), book, shard, state.First, state.Last, func(_ uint64, data []byte) error {
+	err = b.Scan(t.Context(), book, shard, state.First, state.Last, func(_ uint64, data []byte) error {
 		envelopes++
 		_, err := envelope.Decode(data, func(_ int, d *envelope.Donation, _ []byte, err error) {
 			if err != nil {
@@ -173,11 +173,11 @@ func TestPublish_BoundsOfAnEnvelope(t *testing.T) {
 	process.Signal(syscall.SIGCONT)
 	wg.Wait()
 	largest := 0
-	state, err := b.StreamState(t.Context(), ledger.Live, 0)
+	state, err := b.Inspect(t.Context(), ledger.Live, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.ReadDonations(t.Context(), ledger.Live, 0, 1, state.Last, func(_ uint64, data []byte) error {
+	err = b.Scan(t.Context(), ledger.Live, 0, 1, state.Last, func(_ uint64, data []byte) error {
 		if len(data) > 7*one {
 			t.Errorf("an envelope of %d bytes", len(data))
 		}

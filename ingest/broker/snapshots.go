@@ -123,15 +123,15 @@ func (b *Broker) Snapshots(ctx context.Context) ([]*campaigns.Snapshot, error) {
 
 // subjects counts a stream's messages by subject.
 func (b *Broker) subjects(ctx context.Context, stream, filter string) (map[string]uint64, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailable(ctx, err)
 	}
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailable(ctx, err)
 	}
 	return info.State.Subjects, nil
 }
@@ -139,16 +139,16 @@ func (b *Broker) subjects(ctx context.Context, stream, filter string) (map[strin
 // lastOf reads the last message of a subject and its sequence. Errors:
 // jetstream.ErrMsgNotFound; ErrUnavailable, ctx's.
 func (b *Broker) lastOf(ctx context.Context, stream, subject string) (data []byte, sequence uint64, err error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	m, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
-		return nil, 0, unavailable(err)
+		return nil, 0, unavailable(ctx, err)
 	}
 	if status := m.Header.Get("Status"); status == "404" {
 		return nil, 0, jetstream.ErrMsgNotFound
 	} else if status != "" {
-		return nil, 0, unavailable(errors.New(status + " " + m.Header.Get("Description")))
+		return nil, 0, unavailable(ctx, errors.New(status+" "+m.Header.Get("Description")))
 	}
 	return m.Data, sequenceOf(m), nil
 }

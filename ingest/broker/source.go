@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,9 +28,6 @@ const (
 	repeatWait = 2 * time.Millisecond
 	leaderWait = 100 * time.Millisecond
 )
-
-// ErrUnavailable says that the broker could not be asked or did not answer. Try again.
-var ErrUnavailable = errors.New("broker unavailable")
 
 // Source reads the envelopes of one book's shard. Any number of sources, in any
 // number of processes, share them: each message goes to one at a time.

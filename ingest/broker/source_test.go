@@ -263,7 +263,7 @@ func TestSource_SharedBySeveral(t *testing.T) {
 	})
 	cancel()
 	wg.Wait()
-	state, err := b.StreamState(t.Context(), ledger.Live, 0)
+	state, err := b.Inspect(t.Context(), ledger.Live, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +447,7 @@ func BenchmarkFetch(b *testing.B) {
 			})
 		}
 		wg.Wait()
-		state, err := br.StreamState(b.Context(), ledger.Live, 0)
+		state, err := br.Inspect(b.Context(), ledger.Live, 0)
 		if err != nil {
 			b.Fatal(err)
 		}

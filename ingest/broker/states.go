@@ -53,7 +53,7 @@ func (b *Broker) AskDonation(ctx context.Context, id ingest.ID) (ledger.State, e
 	defer cancel()
 	m, err := b.nc.RequestWithContext(ctx, statesSubject, id[:])
 	if err != nil {
-		return ledger.State{}, fmt.Errorf("ask for a donation: %w", unavailable(err))
+		return ledger.State{}, fmt.Errorf("ask for a donation: %w", unavailable(ctx, err))
 	}
 	var a stateAnswer
 	if err := json.Unmarshal(m.Data, &a); err != nil || a.Failed || a.State == nil {

@@ -123,6 +123,9 @@ func (t *tail) follow(ctx context.Context, name, inbox string, arrived <-chan *n
 	delivered := uint64(0) // the consumer's number of the last delivery
 	request, left := 0, 0  // deliveries that the request under way may still bring
 	for {
+		if err := ctx.Err(); err != nil {
+			return err // at once, however much has arrived
+		}
 		if left == 0 {
 			request++
 			left = tailBatch
@@ -196,7 +199,7 @@ func (t *tail) reportIdle() error {
 
 // locate finds out whether the cursor still means anything.
 func (t *tail) locate(ctx context.Context) error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := t.b.within(ctx)
 	defer cancel()
 	info, err := t.b.streamInfo(ctx, t.stream)
 	if err != nil {
@@ -212,7 +215,7 @@ func (t *tail) locate(ctx context.Context) error {
 
 // consumer begins a new consumer behind the cursor.
 func (t *tail) consumer(ctx context.Context) (name string, pending uint64, err error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := t.b.within(ctx)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverAllPolicy,

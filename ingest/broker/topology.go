@@ -85,7 +85,7 @@ func (b *Broker) storageBytes(ctx context.Context) (int64, error) {
 	if b.cfg.StorageBytes > 0 {
 		return b.cfg.StorageBytes, nil
 	}
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	info, err := b.js.AccountInfo(ctx)
 	if err != nil {
@@ -153,20 +153,25 @@ func (b *Broker) donationStream(book ledger.Book, shard int, storage int64) jets
 }
 
 func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
-	_, err := b.js.CreateStream(ctx, want)
-	if err == nil {
-		return nil
+	// Looked for first: creating one that exists is refused where the store has no
+	// room for a second of its size.
+	have, err := b.streamInfo(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, createErr := b.js.CreateStream(ctx, want)
+		if createErr == nil {
+			return nil
+		}
+		// Another process may have been faster.
+		if have, err = b.streamInfo(ctx, want.Name); err != nil {
+			return fmt.Errorf("create stream %s of %d bytes: %w", want.Name, want.MaxBytes, createErr)
+		}
 	}
-	if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return fmt.Errorf("create stream %s of %d bytes: %w", want.Name, want.MaxBytes, err)
-	}
-	s, err := b.js.Stream(ctx, want.Name)
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", want.Name, err)
+		return fmt.Errorf("stream %s: %w", want.Name, unavailable(ctx, err))
 	}
-	return checkStream(s.CachedInfo().Config, want)
+	return checkStream(have.Config, want)
 }
 
 // checkStream compares an existing stream with what it must be. Sizes and the
@@ -217,7 +222,7 @@ func unsafeSettings(have jetstream.StreamConfig, replicas int) []string {
 }
 
 func (b *Broker) ensureConsumer(ctx context.Context, stream string) error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := b.within(ctx)
 	defer cancel()
 	want := jetstream.ConsumerConfig{
 		Durable: ledgerConsumer, Name: ledgerConsumer,

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -38,7 +37,7 @@ var errAheadOfStream = errors.New("consumer is ahead of its stream: the stream l
 //
 // Errors: ErrUnavailable, ctx's, or that the consumer is ahead of its stream.
 func (s *Source) Watermark(ctx context.Context) (time.Time, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := s.b.within(ctx)
 	defer cancel()
 	fail := func(err error) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("watermark of %s: %w", s.stream, err)
@@ -88,7 +87,7 @@ type Lag struct {
 
 // Lag asks the broker. Errors: ErrUnavailable, ctx's.
 func (s *Source) Lag(ctx context.Context) (Lag, error) {
-	ctx, cancel := within(ctx)
+	ctx, cancel := s.b.within(ctx)
 	defer cancel()
 	info, err := s.consumerInfo(ctx)
 	if err != nil {
@@ -111,7 +110,7 @@ func (s *Source) Lag(ctx context.Context) (Lag, error) {
 func (s *Source) consumerInfo(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	c, err := s.b.js.Consumer(ctx, s.stream, ledgerConsumer) // asks for the info
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailable(ctx, err)
 	}
 	return c.CachedInfo(), nil
 }
@@ -119,7 +118,7 @@ func (s *Source) consumerInfo(ctx context.Context) (*jetstream.ConsumerInfo, err
 func (s *Source) lastSequence(ctx context.Context) (uint64, error) {
 	info, err := s.b.streamInfo(ctx, s.stream)
 	if err != nil {
-		return 0, unavailable(err)
+		return 0, unavailable(ctx, err)
 	}
 	return info.State.LastSeq, nil
 }
@@ -142,24 +141,16 @@ func (s *Source) storedAfter(ctx context.Context, floor uint64) (time.Time, erro
 	}
 	m, err := s.b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+s.stream, request)
 	if err != nil {
-		return time.Time{}, unavailable(err)
+		return time.Time{}, unavailable(ctx, err)
 	}
 	if m.Header.Get("Status") == "404" {
-		return time.Time{}, unavailable(jetstream.ErrMsgNotFound)
+		return time.Time{}, unavailable(ctx, jetstream.ErrMsgNotFound)
 	}
 	at, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
 	if err != nil {
-		return time.Time{}, unavailable(errors.New("direct get: " + m.Header.Get("Description")))
+		return time.Time{}, unavailable(ctx, errors.New("direct get: "+m.Header.Get("Description")))
 	}
 	return at, nil
-}
-
-// unavailable marks an error of asking; ctx's own is kept as it is.
-func unavailable(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrConnectionClosed) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // seenMax is how many deliveries' times are kept: as many as may be out at once.
