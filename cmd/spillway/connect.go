@@ -18,6 +18,8 @@ const (
 	// topologyPause is between two tries to create the streams of a broker that
 	// does not answer yet: an election takes seconds.
 	topologyPause = 500 * time.Millisecond
+	// connectSay is how long connecting may take before somebody is told.
+	connectSay = 2 * time.Second
 	// connectionStop bounds letting the last acks leave; see broker.Close.
 	connectionStop = 10 * time.Second
 )
@@ -45,7 +47,9 @@ var errNoBroker = errors.New("needs the broker: --nats-url nats://user:password@
 // connect connects to the broker, waiting for it as long as ctx lasts, and sees to
 // its streams. The connection becomes a part of the group.
 func connect(ctx context.Context, group *lifecycle.Group, cfg broker.Config, log *slog.Logger) (*broker.Broker, error) {
+	waiting := time.AfterFunc(connectSay, func() { log.Warn("the broker does not answer yet; still trying", "as", cfg.Name) })
 	b, err := broker.Connect(ctx, cfg, log)
+	waiting.Stop()
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,9 @@ const (
 // in seconds of its rate: a school hall that taps at the same moment.
 const knownBurst = 10
 
+// burstMax is the most that admission takes.
+const burstMax = 1_000_000
+
 // frontEnd is what `ingest` and `up` run for donors. It needs the broker and
 // nothing else.
 type frontEnd struct {
@@ -135,7 +138,7 @@ func (f *frontEnd) admission() (*admission.Admission, error) {
 			return nil, fmt.Errorf("--known-network: %w", err)
 		}
 		cfg.Limiter.Networks = append(cfg.Limiter.Networks,
-			admission.Network{Prefix: prefix, Rate: admission.Rate{PerSecond: rate, Burst: max(1, int(rate*knownBurst))}})
+			admission.Network{Prefix: prefix, Rate: admission.Rate{PerSecond: rate, Burst: min(max(1, int(rate*knownBurst)), burstMax)}})
 	}
 	return admission.New(cfg)
 }

@@ -108,13 +108,16 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// interruptible returns a context that ends with the first SIGINT or SIGTERM. The
-// second one ends the process at once: what was acknowledged is on disk, and the
+// interruptible returns a context that ends with the first SIGINT, SIGTERM or, when
+// the terminal is closed and nohup does not forbid it, SIGHUP. The second one ends the process at once: what was acknowledged is on disk, and the
 // private Postgres is told to stop by the kernel or found at the next start.
 func interruptible(ctx context.Context, stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {

@@ -18,6 +18,7 @@ import (
 
 	"spillway/deploy/onebox"
 	"spillway/deploy/onebox/pgtest"
+	"spillway/deploy/onebox/postgres"
 )
 
 // asSpillway makes the test binary the program itself, so that what is tested is
@@ -102,7 +103,9 @@ func dataFolder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		// The Postgres of a process that the test killed may be on its way out.
+		err := postgres.EndLeftover(context.Background(), filepath.Join(dir, "data", "postgres"))
+		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -130,10 +133,15 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
+// upArgs starts `up` on any free ports, and never installs anything.
+func upArgs(dir string) []string {
+	return []string{"up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--no-install"}
+}
+
 // startUp starts `up` on any free ports and waits until it takes donations.
 func startUp(t *testing.T, dir string, args ...string) (*child, onebox.Run) {
 	t.Helper()
-	c := launch(t, append([]string{"up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)...)
+	c := launch(t, append(upArgs(dir), args...)...)
 	var run onebox.Run
 	eventually(t, func() (err error) {
 		select {
@@ -273,7 +281,7 @@ func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 
-	second := launch(t, "up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	second := launch(t, upArgs(dir)...)
 	if status := second.wait(); status != exitFailed || !strings.Contains(second.stderr.String(), fmt.Sprint(up.cmd.Process.Pid)) {
 		t.Errorf("the same folder: exit status %d, %s", status, &second.stderr)
 	}
@@ -282,7 +290,7 @@ func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
 	}
 
 	busy := strings.TrimPrefix(run.HTTPURL, "http://")
-	third := launch(t, "up", "--data", dataFolder(t), "--listen", busy, "--ops-listen", "127.0.0.1:0")
+	third := launch(t, append(upArgs(dataFolder(t)), "--listen", busy)...)
 	if status := third.wait(); status != exitFailed || !strings.Contains(third.stderr.String(), busy) || !strings.Contains(third.stderr.String(), "--listen") {
 		t.Errorf("the same port: exit status %d, %s", status, &third.stderr)
 	}
@@ -291,7 +299,7 @@ func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
 
 func TestUp_ASignalWhileStartingLeavesNothingBehind(t *testing.T) {
 	dir := dataFolder(t)
-	up := launch(t, "up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	up := launch(t, upArgs(dir)...)
 	eventually(t, func() error { // somewhere in the middle
 		_, err := os.Stat(filepath.Join(dir, "postgres"))
 		return err
@@ -309,6 +317,31 @@ func TestUp_ASignalWhileStartingLeavesNothingBehind(t *testing.T) {
 	again.stop()
 }
 
+func TestUp_DrainsAtTheFirstSignalAndObeysTheSecond(t *testing.T) {
+	dir := dataFolder(t)
+	up, run := startUp(t, dir, "--drain-wait", "1h")
+	if err := up.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		status, body, err := get(run.HTTPURL + "/readyz")
+		if err == nil && status != http.StatusServiceUnavailable {
+			err = fmt.Errorf("still ready while draining: %d %s", status, body)
+		}
+		return err
+	})
+	give(t, run.HTTPURL, "given-while-the-front-end-drains") // whoever comes all the same is served
+	wantTotal(t, run.HTTPURL, 1)
+	if err := up.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if status := up.wait(); status != exitForced {
+		t.Errorf("exit status %d after the second signal, want %d", status, exitForced)
+	}
+	_, run = startUp(t, dir)
+	wantTotal(t, run.HTTPURL, 1)
+}
+
 func TestRoles_AsProcessesOfTheirOwn(t *testing.T) {
 	dir := dataFolder(t)
 	engines, run := startUp(t, dir, "--no-ledger")
@@ -324,6 +357,11 @@ func TestRoles_AsProcessesOfTheirOwn(t *testing.T) {
 	for _, url := range []string{"http://" + address, run.HTTPURL} {
 		wantTotal(t, url, 1)
 	}
+	// Everything on one machine, but with the engines of somebody else.
+	other, elsewhere := startUp(t, dataFolder(t), "--nats-url", run.NATSURL, "--database-url", run.DatabaseURL, "--secrets", run.SecretsFile)
+	wantTotal(t, elsewhere.HTTPURL, 1)
+	other.stop()
+
 	ledger.stop()
 	give(t, "http://"+address, "given-while-no-ledger-is-there") // a front-end needs the broker only
 	again := launch(t, "ledger", "--nats-url", run.NATSURL, "--database-url", run.DatabaseURL)

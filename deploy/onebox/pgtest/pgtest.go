@@ -52,8 +52,16 @@ var (
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 //
-// A package that does without it still leaves no server behind on Linux.
+// Without an installed Postgres the whole package fails in one line that names the
+// command to run; nothing is installed. A package that does without Main fails test
+// by test, and still leaves no server behind on Linux.
 func Main(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if _, err := find(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	defer func() {
 		if sharedCluster != nil {
 			sharedCluster.Close()
@@ -65,9 +73,6 @@ func Main(m *testing.M) int {
 // URL creates an empty database in the shared cluster and returns its address. It
 // is dropped when the test ends. The cluster does not sync: it forgets everything
 // at a power cut and is many times faster.
-//
-// Without an installed Postgres the test fails in one line that names the command
-// to run; nothing is installed.
 func URL(t testing.TB) string {
 	t.Helper()
 	sharedOnce.Do(func() { sharedCluster, errShared = start(postgres.Disposable) })
@@ -141,14 +146,23 @@ func (c *Cluster) Close() {
 	_ = c.lock.Close()
 }
 
+// find is the finder of `spillway up`, and its variable.
+func find(ctx context.Context) (postgres.Binaries, error) {
+	host := postgres.ThisHost()
+	b, err := host.Find(ctx, os.Getenv("SPILLWAY_POSTGRES_BIN"), 0)
+	if err != nil {
+		return b, fmt.Errorf("%w; run: %s", err, host.Hint())
+	}
+	return b, nil
+}
+
 // start makes a folder, finds Postgres and starts it.
 func start(settings []postgres.Setting) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	host := postgres.ThisHost()
-	binaries, err := host.Find(ctx, os.Getenv("SPILLWAY_POSTGRES_BIN"), 0)
+	binaries, err := find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w; run: %s", err, host.Hint())
+		return nil, err
 	}
 	sweep()
 	folder, err := os.MkdirTemp("", prefix)

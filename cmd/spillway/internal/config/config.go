@@ -42,14 +42,14 @@ type Logging struct {
 
 // Ops is the operators' listener.
 type Ops struct {
-	OpsListen string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for operators: /metrics, /debug/pprof, /healthz, /readyz. Keep it private."`
+	OpsListen string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for operators: /metrics, /debug/pprof, /healthz, /readyz (${default}). Keep it private."`
 }
 
 // Public is the donors' listener.
 type Public struct {
-	Listen       string             `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that donors' requests come in on."`
-	TrustedProxy []netip.Prefix     `placeholder:"CIDR,..." help:"Networks of the proxies in front, whose X-Forwarded-For is believed."`
-	KnownNetwork map[string]float64 `mapsep:"," placeholder:"CIDR=RATE,..." help:"Networks whose donors share few addresses, such as a school's, and the donations per second that one address there may give; ten times as many at once."`
+	Listen       string             `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address that donors' requests come in on (${default})."`
+	TrustedProxy []netip.Prefix     `placeholder:"CIDR" help:"Networks of the proxies in front, whose X-Forwarded-For is believed."`
+	KnownNetwork map[string]float64 `mapsep:"," placeholder:"CIDR=RATE" help:"Networks whose donors share few addresses, such as a school's, and the donations per second that one address there may give; ten times as many at once."`
 	DrainWait    time.Duration      `default:"0s" help:"When stopping: how long /readyz says no while everything is still answered, for a load balancer to notice."`
 }
 
@@ -58,7 +58,7 @@ type Broker struct {
 	NATSURL    Secret   `name:"nats-url" env:"SPILLWAY_NATS_URL" placeholder:"URL" help:"Broker: nats://user:password@host:4222, several separated by commas."`
 	NATSCreds  string   `name:"nats-creds" env:"SPILLWAY_NATS_CREDS" placeholder:"FILE" type:"path" help:"NATS credentials file, in place of a password in the URL."`
 	NATSCA     string   `name:"nats-ca" env:"SPILLWAY_NATS_CA" placeholder:"FILE" type:"path" help:"Certificates that sign the broker's, in PEM."`
-	MonitorURL []string `placeholder:"URL,..." help:"Monitoring addresses of the broker's servers (http://host:8222), where the system account does not export JSZ: proof that they sync before they acknowledge."`
+	MonitorURL []string `placeholder:"URL" help:"Monitoring addresses of the broker's servers (http://host:8222), where the system account does not export JSZ: proof that they sync before they acknowledge."`
 }
 
 // Topology is how the broker's streams are laid out: the same for every process
