@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,10 +17,10 @@ import (
 )
 
 const (
-	// proofEvery is how often every server is asked anew whether it syncs.
-	proofEvery = 30 * time.Second
-	// lookEvery is how often the streams are looked at: who holds copies, and how
-	// full they are. A change of peers is followed by a new proof at once.
+	// lookEvery is how often everything is asked anew: the streams' settings, who
+	// holds copies, whether they sync, and how full they are. A server of a cluster
+	// that comes back set up otherwise is noticed by this alone; all questions
+	// together cost a few small messages.
 	lookEvery = 5 * time.Second
 	// proofLife is how long a proof stands when the next one cannot be had because
 	// somebody does not answer. An answer that contradicts it ends it at once.
@@ -41,11 +42,10 @@ type Gate struct {
 	metrics *gateMetrics
 
 	// Run's own.
-	proven   map[string]time.Time // server name: when it last said that it syncs
-	provenAt time.Time
-	peers    []string // of all streams, as of the last look
-	growth   map[string]*growth
-	last     string // reason that was logged last
+	proven map[string]time.Time // server name: when it last said that it syncs
+	peers  []string             // of all streams, as of the last look
+	growth map[string]*growth
+	last   string // reason that was logged last
 }
 
 // verdict is what the gate says, and for which connection.
@@ -99,8 +99,8 @@ func (g *Gate) allows(generation uint64) error {
 	return nil
 }
 
-// Run asks at start, at every new connection, when the servers that hold copies
-// change, and every proofEvery, until ctx ends.
+// Run asks at start, at every new connection and every lookEvery, until ctx ends;
+// then the gate shuts, so stop it after what takes donations.
 func (g *Gate) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -113,7 +113,6 @@ func (g *Gate) Run(ctx context.Context) error {
 		case <-changed:
 			changed = g.b.link.changed()
 			clear(g.proven) // another server may be at the other end
-			g.provenAt = time.Time{}
 		case <-timer.C:
 		}
 		g.look(ctx)
@@ -242,37 +241,27 @@ func (g *Gate) copies(info *jetstream.StreamInfo) quorum {
 	return q
 }
 
-// prove has every holder vouched for, by asking when there is a reason to.
+// prove has every holder vouched for. One that does not answer this time is
+// trusted for proofLife, unless it has been away since.
 func (g *Gate) prove(ctx context.Context, holders map[string][]string) error {
-	peers := make([]string, 0, len(holders))
-	for server := range holders {
-		peers = append(peers, server)
-	}
-	slices.Sort(peers)
-	due := time.Since(g.provenAt) >= proofEvery || !slices.Equal(peers, g.peers)
-	g.peers = peers
+	g.peers = slices.Sorted(maps.Keys(holders))
 	for server := range g.proven {
 		if _, holds := holders[server]; !holds {
 			delete(g.proven, server) // whoever comes back has to say so anew
 		}
 	}
-	if !due {
-		return nil
-	}
-	answers, askErr := g.b.askSync(ctx, peers)
+	answers, askErr := g.b.askSync(ctx, g.peers)
 	now := time.Now()
 	for server, syncs := range answers {
 		if _, holds := holders[server]; holds && !syncs {
-			g.provenAt = time.Time{}
 			delete(g.proven, server)
 			return fmt.Errorf("%w: server %s does not sync before it acknowledges; set jetstream { sync_interval: always } and restart it",
 				ErrNotDurable, server)
 		}
 		g.proven[server] = now
 	}
-	for _, server := range peers {
+	for _, server := range g.peers {
 		if at, ok := g.proven[server]; !ok || now.Sub(at) > proofLife {
-			g.provenAt = time.Time{}
 			err := fmt.Errorf("%w: server %s holds %s and did not say whether it syncs", ErrNoProof, server, strings.Join(holders[server], ", "))
 			if askErr != nil {
 				err = fmt.Errorf("%w: %w", err, askErr)
@@ -280,6 +269,5 @@ func (g *Gate) prove(ctx context.Context, holders map[string][]string) error {
 			return err
 		}
 	}
-	g.provenAt = now
 	return nil
 }

@@ -227,3 +227,39 @@ func TestGate_ShutsBeforeTheStreamIsFull(t *testing.T) {
 		t.Errorf("published into a full stream: %v", err)
 	}
 }
+
+// TestGate_Cluster lets one of three servers forget to sync: whoever holds a copy
+// has to say that it does.
+func TestGate_Cluster(t *testing.T) {
+	servers := brokertest.StartCluster(t, 3, func(i int) []brokertest.Option {
+		if i == 2 {
+			return []brokertest.Option{brokertest.WithoutSync()}
+		}
+		return nil
+	})
+	b := servers[0].Connect()
+	eventually(t, "the cluster has a leader and makes streams", func() bool { return b.EnsureTopology(t.Context()) == nil })
+	g := openGate(t, b)
+	gateSays(t, g, broker.ErrNotDurable, "server broker-2", "sync_interval: always")
+	servers[2].Restart(brokertest.WithSync())
+	gateSays(t, g, nil)
+	p := b.NewPublisher(broker.PublisherConfig{Gate: g}, nil)
+	run(t, p.Run)
+	takes(t, p)
+
+	// With one server gone, two synced copies acknowledge; the gate may blink while
+	// leaders are elected.
+	servers[1].Stop()
+	takes(t, p)
+	gateSays(t, g, nil)
+	// When it comes back without sync, it is noticed.
+	servers[1].Restart(brokertest.WithoutSync())
+	gateSays(t, g, broker.ErrNotDurable, "server broker-1")
+	// With two gone, there is nobody to acknowledge.
+	servers[1].Stop()
+	servers[2].Stop()
+	eventually(t, "the gate shuts", func() bool { return g.Ready() != nil })
+	if err := p.Publish(ledger.Live, donation(1)); err == nil {
+		t.Error("acknowledged by one of three")
+	}
+}

@@ -91,6 +91,14 @@ func WithStorage(bytes int64) Option { return func(s *settings) { s.storage = by
 // WithConfig adds lines to the server's configuration.
 func WithConfig(lines string) Option { return func(s *settings) { s.extra += lines + "\n" } }
 
+// withCluster makes the server one of a cluster.
+func withCluster(listen string, routes []string) Option {
+	return WithConfig(fmt.Sprintf("cluster { name: test, listen: %q, routes: [%s] }", listen, strings.Join(routes, ", ")))
+}
+
+// WithReplicas sets the replicas of the brokers that New and Connect return.
+func WithReplicas(n int) Option { return func(s *settings) { s.brokerConf.Replicas = n } }
+
 // WithTCP makes the connections of New and Connect use a socket instead of none.
 func WithTCP() Option { return func(s *settings) { s.tcp = true } }
 
@@ -135,6 +143,23 @@ func New(t testing.TB, opts ...Option) *broker.Broker {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// StartCluster runs n servers that form a cluster, named broker-0 and so on, until
+// the test ends. each changes one of them. Streams have n replicas.
+func StartCluster(t testing.TB, n int, each func(i int) []Option) []*Server {
+	t.Helper()
+	listen, routes := make([]string, n), make([]string, n)
+	for i := range n {
+		listen[i] = freeAddress(t)
+		routes[i] = fmt.Sprintf("%q", "nats://"+listen[i])
+	}
+	servers := make([]*Server, n)
+	for i := range n {
+		opts := []Option{WithName(fmt.Sprintf("broker-%d", i)), WithTCP(), WithReplicas(n), withCluster(listen[i], routes)}
+		servers[i] = Start(t, append(opts, each(i)...)...)
+	}
+	return servers
 }
 
 // Connect returns another connection, closed when the test ends. It survives
