@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"spillway/campaigns"
+	"spillway/ingest"
+	"spillway/ingest/admission"
+	"spillway/ingest/envelope"
+	"spillway/ingest/keyring"
+	"spillway/ledger"
+)
+
+// counter is a world whose publisher fails for amounts that are odd.
+type counter struct {
+	world
+	published int
+}
+
+func (c *counter) Publish(book ledger.Book, d *envelope.Donation) error {
+	c.published++
+	if d.AmountMinor%2 == 1 {
+		return ingest.ErrUnknown
+	}
+	return c.world.Publish(book, d)
+}
+
+func (c *counter) Lookup(slug []byte) (*campaigns.Campaign, bool) {
+	if bytes.HasPrefix(slug, []byte("no")) {
+		return nil, false
+	}
+	return &c.campaign, true
+}
+
+// Whatever comes in a donation's place: never a 500 nor a panic, a JSON answer
+// of the contract's statuses, and a publication exactly when it is a 202 or the
+// publisher's 503.
+func FuzzDonate(f *testing.F) {
+	const key = "0123456789abcdef"
+	f.Add([]byte(typicalBody), key, "application/json", "10.0.0.1")
+	f.Add([]byte(typicalBody), `"`+key+`"`, "application/json; charset=utf-8", "203.0.113.9, 10.0.0.1")
+	f.Add([]byte(strings.Replace(typicalBody, "5000", "5001", 1)), key, "application/json", "[2001:db8::1]:80")
+	f.Add([]byte(strings.Replace(typicalBody, "river", "nope", 1)), key, "application/json", "")
+	f.Add([]byte(strings.Replace(typicalBody, "5000", "0", 1)), key, "application/json", "")
+	f.Add([]byte(`{"lines":null}`), "short", "text/plain", "x")
+	f.Add([]byte{}, "", "", "")
+
+	keys, err := keyring.Generate(bytes.NewReader(make([]byte, 128)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	rules, err := admission.New(admission.Config{
+		Limiter:        admission.LimiterConfig{Default: admission.Rate{PerSecond: 1e6, Burst: 1e6}},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}, // the contexts here have no peer
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	c := &counter{world: world{campaign: campaigns.Campaign{Slug: "river-school", Currency: "USD", StartsAt: time.Unix(0, 0)}}}
+	s, err := New(Config{Remembered: 64}, Deps{
+		Keyring: keys, Publisher: c, Directory: c, Gate: c, States: c, Limiter: rules.Limiter, Proxies: rules.Proxies,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, key, contentType, forwarded string) {
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&fasthttp.Request{}, nil, nil)
+		ctx.Request.Header.SetMethod("POST")
+		ctx.Request.SetRequestURI("/v1/donations")
+		ctx.Request.Header.SetContentType(contentType)
+		ctx.Request.Header.Set("Idempotency-Key", key)
+		ctx.Request.Header.Set("X-Forwarded-For", forwarded)
+		ctx.Request.SetBody(body)
+		c.published = 0
+		s.handle(&ctx)
+
+		status, out := ctx.Response.StatusCode(), ctx.Response.Body()
+		switch status {
+		case 202, 400, 404, 409, 415, 422, 429, 503:
+		default:
+			t.Fatalf("%d %s", status, out)
+		}
+		if published := c.published == 1; published != (status == 202 || status == 503) {
+			t.Fatalf("%d with %d publications: %s", status, c.published, out)
+		}
+		if !json.Valid(out) {
+			t.Fatalf("not JSON: %s", out)
+		}
+		if status == 429 || status == 503 {
+			if len(ctx.Response.Header.Peek("Retry-After")) == 0 {
+				t.Fatalf("%d without Retry-After", status)
+			}
+		}
+		if rules.Donations.Taken() != 0 {
+			t.Fatal("a place was not given back")
+		}
+	})
+}
+
+// FuzzState asks with any path, query and Authorization.
+func FuzzState(f *testing.F) {
+	keys, err := keyring.Generate(bytes.NewReader(make([]byte, 128)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	rules, err := admission.New(admission.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	id := ingest.DeriveID([]byte("0123456789abcdef"))
+	f.Add("/v1/donations/"+id.String(), "Bearer "+string(keys.Token(nil, keyring.Accepted, id, ingest.Fingerprint{})))
+	f.Add("/v1/donations/"+id.String()+"?wait=0", "")
+	f.Add("/v1/donations/x?wait=31", "Basic x")
+	c := &counter{}
+	s, err := New(Config{Remembered: 64}, Deps{
+		Keyring: keys, Publisher: c, Directory: c, Gate: c, States: answering{}, Limiter: rules.Limiter, Proxies: rules.Proxies,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	close(s.stopping) // long polls answer at once
+	f.Fuzz(func(t *testing.T, uri, authorization string) {
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&fasthttp.Request{}, nil, nil)
+		ctx.Request.SetRequestURI(uri)
+		if authorization != "" {
+			ctx.Request.Header.Set("Authorization", authorization)
+		}
+		s.handle(&ctx)
+		status, out := ctx.Response.StatusCode(), ctx.Response.Body()
+		switch status {
+		case 200, 400, 401, 404, 405:
+		default:
+			t.Fatalf("%d %s", status, out)
+		}
+		if !json.Valid(out) {
+			t.Fatalf("not JSON: %s", out)
+		}
+	})
+}
+
+// answering knows every donation.
+type answering struct{}
+
+func (answering) AskDonation(context.Context, ingest.ID) (ledger.State, error) {
+	return ledger.State{Found: true, Status: ledger.StatusAccepted}, nil
+}
