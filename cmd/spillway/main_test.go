@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -275,6 +276,28 @@ func TestUp_ADonationIsRecordedOnceAndSurvivesEverything(t *testing.T) {
 		}
 		return err
 	})
+}
+
+func TestUp_PostgresDiesAndDonorsNoticeNothing(t *testing.T) {
+	dir := dataFolder(t)
+	up, run := startUp(t, dir)
+	give(t, run.HTTPURL, "before-the-database-died")
+	wantTotal(t, run.HTTPURL, 1)
+	line, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(line), "\n")
+	postmaster, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	give(t, run.HTTPURL, "while-the-database-is-away")
+	wantTotal(t, run.HTTPURL, 2)
+	up.stop()
 }
 
 func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {

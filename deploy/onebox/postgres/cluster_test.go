@@ -123,6 +123,11 @@ func TestStart_CreatesACluster(t *testing.T) {
 			t.Errorf("%s has mode %v", private, fi.Mode())
 		}
 	}
+	// A terminal's Ctrl-C goes to a whole process group, and must not reach the
+	// server before the drain does.
+	if group, err := syscall.Getpgid(c.PID()); err != nil || group == syscall.Getpgrp() {
+		t.Errorf("the server is in our process group: %d, %v", group, err)
+	}
 	if err := c.CreateDatabase(within(t), "spillway"); err != nil {
 		t.Fatal(err)
 	}

@@ -141,11 +141,11 @@ func TestDataDefault(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"root":            {"linux", 0, map[string]string{"HOME": "/root", "XDG_STATE_HOME": "/root/state"}, "/var/lib/spillway"},
-		"home":            {"linux", 1000, map[string]string{"HOME": "/home/ada"}, "/home/ada/.local/state/spillway"},
-		"xdg":             {"linux", 1000, map[string]string{"HOME": "/home/ada", "XDG_STATE_HOME": "/state"}, "/state/spillway"},
-		"xdg is relative": {"linux", 1000, map[string]string{"HOME": "/home/ada", "XDG_STATE_HOME": "state"}, "/home/ada/.local/state/spillway"},
-		"mac":             {"darwin", 501, map[string]string{"HOME": "/Users/ada"}, "/Users/ada/Library/Application Support/Spillway"},
+		"root":            {"linux", 0, map[string]string{"HOME": "/srv/root", "XDG_STATE_HOME": "/state-of-root"}, "/var/lib/spillway"},
+		"home":            {"linux", 1000, map[string]string{"HOME": "/srv/ada"}, "/srv/ada/.local/state/spillway"},
+		"xdg":             {"linux", 1000, map[string]string{"HOME": "/srv/ada", "XDG_STATE_HOME": "/state"}, "/state/spillway"},
+		"xdg is relative": {"linux", 1000, map[string]string{"HOME": "/srv/ada", "XDG_STATE_HOME": "state"}, "/srv/ada/.local/state/spillway"},
+		"mac":             {"darwin", 501, map[string]string{"HOME": "/srv/mac"}, "/srv/mac/Library/Application Support/Spillway"},
 	} {
 		if got := dataDefault(c.goos, c.uid, func(k string) string { return c.env[k] }); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
