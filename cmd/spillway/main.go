@@ -35,6 +35,7 @@ type commands struct {
 	Ledger  ledgerCommand  `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets secretsCommand `cmd:"" help:"Make a fresh secrets file."`
+	Verify  verifyCommand  `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench   benchCommand   `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
 }
 

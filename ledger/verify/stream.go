@@ -49,6 +49,19 @@ type stateAnswer struct {
 // streams makes the checks of the broker. before are the states from before the
 // database's snapshot.
 func (r *run) streams(ctx context.Context, before [][]stateAnswer) {
+	synced := Result{Check: "synced", Scope: "broker", Holds: "every server that holds donations has them on disk before it acknowledges"}
+	if r.Streams == nil {
+		r.unchecked(synced)
+	} else {
+		r.check(synced, Broken, func(res *Result, t *tally) error {
+			res.Examined = int64(len(ledger.Books) * r.Streams.Shards())
+			fault, err := r.Streams.Durable(ctx)
+			if fault != "" {
+				t.add("broker", fault)
+			}
+			return err
+		})
+	}
 	for i, book := range ledger.Books {
 		if before == nil {
 			for _, res := range []Result{durableResult(book.String()), waitingResult(book.String()), recordedResult(book.String()), sentResult(book)} {
@@ -145,6 +158,8 @@ type comparison struct {
 	tally *tally
 	proof *proof
 
+	// next is the sequence that a reading of everything comes to next.
+	next  uint64
 	batch []sentDonation
 	// raw backs the batch's sentDonation.raw.
 	raw []byte
@@ -188,20 +203,55 @@ func (c *comparison) readAll() error {
 		c.proof.since = later(c.proof.since, c.state.FirstAt.Add(trimmedSkew))
 		c.res.Reason = fmt.Sprintf("the stream was trimmed: messages before %d are gone", c.state.First)
 	}
-	return c.Streams.Read(c.ctx, c.book, c.shard, c.state.First, after.Last, c.message)
+	if after.Last < c.state.First {
+		return nil
+	}
+	c.next = c.state.First
+	err = c.Streams.Read(c.ctx, c.book, c.shard, c.state.First, after.Last, func(sequence uint64, data []byte) error {
+		c.missing(sequence)
+		c.next = sequence + 1
+		return c.message(sequence, data)
+	})
+	if errors.Is(err, ErrNoMessage) {
+		return fmt.Errorf("the stream was trimmed while it was read; try again: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	c.missing(after.Last + 1)
+	return nil
+}
+
+// missing accuses the messages between the one that should come next and the one
+// that came: our streams delete nothing but their oldest.
+func (c *comparison) missing(came uint64) {
+	if came > c.next {
+		c.tally.add(place(c.book, c.shard, c.next, -1), fmt.Sprintf("%d messages from here on are gone from the middle of the stream", came-c.next))
+	}
 }
 
 // readSample reads both ends of what is below the ack floor and evenly spaced
 // messages between them.
 func (c *comparison) readSample() error {
-	sample := sampleSequences(c.state.First, min(c.state.AckFloor, c.state.Last))
+	floor := min(c.state.AckFloor, c.state.Last)
+	sample := sampleSequences(c.state.First, floor)
 	for _, sequence := range sample {
 		err := c.Streams.Read(c.ctx, c.book, c.shard, sequence, sequence, c.message)
-		if err != nil && !errors.Is(err, ErrTrimmed) {
+		if errors.Is(err, ErrNoMessage) {
+			now, err := c.Streams.State(c.ctx, c.book, c.shard)
+			if err != nil {
+				return err
+			}
+			if sequence >= now.First {
+				c.tally.add(place(c.book, c.shard, sequence, -1), "gone from the middle of the stream")
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if stored := int64(min(c.state.AckFloor, c.state.Last)) - int64(c.state.First) + 1; int64(len(sample)) < stored {
+	if stored := int64(floor) - int64(c.state.First) + 1; int64(len(sample)) < stored {
 		c.res.Reason = fmt.Sprintf("a sample of %d of %s messages; --deep compares all", len(sample), thousands(stored))
 	}
 	return nil

@@ -73,6 +73,8 @@ type world struct {
 	snapshots   []*campaigns.Snapshot
 	slots       []campaigns.SlotRow
 	checkErr    error
+	unsafe      string
+	durableErr  error
 }
 
 func (w *world) last() uint64 { return w.first + uint64(len(w.messages)) - 1 }
@@ -91,12 +93,20 @@ func (w *world) Read(_ context.Context, book ledger.Book, _ int, first, last uin
 		return nil
 	}
 	for s := first; s <= last; s++ {
+		if w.messages[s-w.first] == nil {
+			if s == first {
+				return ErrNoMessage
+			}
+			continue
+		}
 		if err := visit(s, w.messages[s-w.first]); err != nil {
 			return err
 		}
 	}
 	return w.readErr
 }
+
+func (w *world) Durable(context.Context) (string, error) { return w.unsafe, w.durableErr }
 
 func (w *world) Snapshots(context.Context) ([]*campaigns.Snapshot, error) { return w.snapshots, nil }
 
@@ -245,6 +255,8 @@ func TestStream_ComparedWithTheBook(t *testing.T) {
 		{"bytes that are no envelope", world{messages: [][]byte{message(one), []byte("garbage")}, floor: 2, rows: []envelope.Donation{one}},
 			[]string{"live/0:2"}, nil},
 		{"bytes that are no envelope, in quarantine", world{messages: [][]byte{[]byte("garbage")}, floor: 1, quarantined: [][]byte{[]byte("garbage")}}, nil, nil},
+		{"a message gone from the middle", world{messages: [][]byte{message(one), nil, message(two)}, floor: 3, rows: []envelope.Donation{one, two}},
+			[]string{"live/0:2"}, nil},
 		{"rows older than a trimmed stream", world{messages: [][]byte{message(one)}, first: 9, firstAt: noon, floor: 9,
 			rows: []envelope.Donation{one, with(two, func(d *envelope.Donation) { d.ReceivedAt = noon.Add(-time.Hour) })}}, nil, nil},
 		{"a row newer than the trim that nobody sent", world{messages: [][]byte{message(one)}, first: 9, firstAt: noon.Add(-time.Hour), floor: 9,
@@ -307,14 +319,40 @@ func TestRun_WhatCouldNotRunIsUnchecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantResult(t, result(t, report, "recorded"), Unchecked)
+	wantResult(t, result(t, report, "published"), Unchecked)
 	if report.Status() != StatusUnchecked {
 		t.Errorf("no broker: status %d", report.Status())
+	}
+
+	report, err = Run(t.Context(), Config{}, Deps{
+		Open:    func(context.Context) (Database, error) { return &whole, nil },
+		Streams: noStreams{&whole},
+	})
+	if err != nil || report.Status() != StatusUnchecked {
+		t.Errorf("a broker without streams: %v, %v", report, err)
 	}
 
 	_, err = Run(t.Context(), Config{}, Deps{Open: func(context.Context) (Database, error) { return nil, gone }})
 	if !errors.Is(err, gone) {
 		t.Errorf("database cannot be opened: %v", err)
 	}
+}
+
+// noStreams is a broker that nobody gave streams to, such as a wrong one.
+type noStreams struct{ *world }
+
+func (noStreams) Shards() int { return 0 }
+
+func TestSynced_IsTheBrokersWord(t *testing.T) {
+	synced := func(w world) Result {
+		w.first = 1
+		report := w.run(t, Config{})
+		i := slices.IndexFunc(report.Results, func(r Result) bool { return r.Check == "synced" })
+		return report.Results[i]
+	}
+	wantResult(t, synced(world{}), Holds)
+	wantResult(t, synced(world{unsafe: "server n1 does not sync"}), Broken, "broker")
+	wantResult(t, synced(world{durableErr: errors.New("nobody answers")}), Unchecked)
 }
 
 // An offender that was found before a stream broke off is no less broken for it.

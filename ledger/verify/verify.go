@@ -65,18 +65,22 @@ type StreamState struct {
 
 // Streams reads the broker.
 type Streams interface {
-	// Shards is the number of shards of each book.
+	// Shards is the number of shards of each book, as the broker holds streams.
 	Shards() int
 	State(ctx context.Context, book ledger.Book, shard int) (StreamState, error)
-	// Read visits the stored messages with sequences first..last in order. data is
-	// the caller's until visit returns. An error of visit ends the reading and is returned.
+	// Read visits the stored messages with sequences first..last in order. A message
+	// that is not stored is left out; that first itself is not is ErrNoMessage. data
+	// belongs to visit. An error of visit ends the reading and is returned.
 	Read(ctx context.Context, book ledger.Book, shard int, first, last uint64, visit func(sequence uint64, data []byte) error) error
+	// Durable says what makes an acknowledgement less than disk, on any server that
+	// holds donations; "" for nothing. An error means that it is not known.
+	Durable(ctx context.Context) (fault string, err error)
 	// Snapshots returns the latest snapshot of every slot.
 	Snapshots(ctx context.Context) ([]*campaigns.Snapshot, error)
 }
 
-// ErrTrimmed is returned by Streams.Read when the stream no longer holds first.
-var ErrTrimmed = errors.New("message is no longer in the stream")
+// ErrNoMessage is returned by Streams.Read when the first message is not stored.
+var ErrNoMessage = errors.New("message is not in the stream")
 
 // Config says how much to check.
 type Config struct {
@@ -119,6 +123,9 @@ func Run(ctx context.Context, cfg Config, deps Deps) (*Report, error) {
 	}
 	if deps.Progress == nil {
 		deps.Progress = func(string, int64, int64) {}
+	}
+	if deps.Streams != nil && deps.Streams.Shards() == 0 {
+		deps.Streams, deps.NoStreams = nil, "the broker holds no streams of donations"
 	}
 	r := &run{Config: cfg, Deps: deps, report: &Report{Deep: cfg.Deep, Rebuild: cfg.Rebuild, Verdict: Holds}}
 	began := deps.Now()
