@@ -76,7 +76,14 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 
 	s.judge(w)
 	accepted, known := s.remembered.lookup(w.id)
+	sound := len(w.unknown)+len(w.refused)+len(w.closed) == 0
 	switch {
+	case known && accepted == w.fingerprint && !sound:
+		// This very donation was acknowledged, and its campaign has ended, changed
+		// or gone since. A refusal would deny what is on disk; publishing it again
+		// would carry a receive time that its campaign does not allow.
+		s.accept(ctx, w)
+		return
 	case len(w.unknown) > 0:
 		s.refuseDonation(ctx, w, &problem.Problem{Kind: problem.UnknownCampaign, Fields: w.unknown})
 		return
@@ -85,12 +92,6 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 		return
 	case known && accepted != w.fingerprint:
 		s.refuseDonation(ctx, w, &problem.Problem{Kind: problem.KeyReused})
-		return
-	case len(w.closed) > 0 && known:
-		// The same donation was acknowledged while its campaign was open: saying
-		// 409 now would deny it, and publishing it again would carry a receive
-		// time outside of the campaign.
-		s.accept(ctx, w)
 		return
 	case len(w.closed) > 0:
 		s.refuseDonation(ctx, w, &problem.Problem{Kind: problem.CampaignNotOpen, Fields: w.closed})
@@ -102,7 +103,9 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 	if err := s.deps.Publisher.Publish(w.book, &w.record); err != nil {
 		kind := problem.Of(err)
 		if kind == problem.Internal {
-			kind = problem.OutcomeUnknown // nothing proves that it was not stored
+			// An error that nobody foresaw does not prove that nothing was stored.
+			kind = problem.OutcomeUnknown
+			s.log.Error("publisher failed in a way that is not in the table", "donation", w.id.String(), "error", err)
 		}
 		s.refuseDonation(ctx, w, &problem.Problem{Kind: kind})
 		return

@@ -307,6 +307,17 @@ func TestDonate_AcceptedStaysAcceptedAfterTheEnd(t *testing.T) {
 	if other := h.send(t, donation(with("5000", "5001"))); other.str("code") != "key_reused" {
 		t.Errorf("other content: %d %s", other.status, other.body)
 	}
+	// Nor is it denied when the campaign's rules have changed, or it is gone.
+	h.directory.set(campaigns.Campaign{Slug: "river-school", Currency: "USD", MinMinor: 6000})
+	if r := h.send(t, donation(sound)); r.status != 202 {
+		t.Errorf("after the rules changed: %d %s", r.status, r.body)
+	}
+	h.directory.mu.Lock()
+	delete(h.directory.campaigns, "river-school")
+	h.directory.mu.Unlock()
+	if r := h.send(t, donation(sound)); r.status != 202 || h.publisher.count() != 1 {
+		t.Errorf("after the campaign is gone: %d %s", r.status, r.body)
+	}
 }
 
 func TestDonate_Rehearsals(t *testing.T) {
