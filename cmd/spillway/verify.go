@@ -39,7 +39,7 @@ type verifyCommand struct {
 	Rebuild  bool `help:"Recompute every total from zero, line by line, and compare."`
 	Drained  bool `help:"The day is over: a message that waits for the ledger is an offender."`
 	Findings int  `default:"20" placeholder:"N" help:"Offenders listed for each check (${default}); all are counted."`
-	JSON     bool `name:"json" help:"Write the report as JSON."`
+	JSON     bool `name:"json" env:"SPILLWAY_VERIFY_JSON" help:"Write the report as JSON."`
 }
 
 // Help is shown by --help.

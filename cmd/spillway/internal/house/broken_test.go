@@ -57,6 +57,8 @@ func TestChecks_NameEachBrokenRule(t *testing.T) {
 		{"a tool serves the working rings", "ledger/consumer/c.go", file("golang.org/x/sync/errgroup"), ""},
 		{"and not the inner ones", "ingest/envelope/e.go", file("golang.org/x/sync/errgroup"), "open to ring 3"},
 		{"code that ships does not import testing", "ledger/postgres/p.go", file("testing"), "for tests only"},
+		{"nor what supports tests", "ledger/postgres/p.go", file("spillway/deploy/pgtest"), "for tests only"},
+		{"which has no ring and imports what it likes", "deploy/pgtest/p.go", file("testing", "github.com/jackc/pgx/v5", "spillway/cmd/spillway"), ""},
 		{"a test may", "ledger/postgres/p_test.go", file("testing", "spillway/ledger/consumer"), ""},
 		{"a package has a ring", "ledger/unknown/u.go", file(), "has no ring"},
 		{"and so has what it imports", "ledger/consumer/c.go", file("spillway/ledger/unknown"), "has no ring"},

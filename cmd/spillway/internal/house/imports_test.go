@@ -32,6 +32,9 @@ func report(t *testing.T, faults []string) {
 func (r rules) checkImports(files []source) (faults []string) {
 	unplaced := map[string]bool{}
 	for _, f := range files {
+		if testSupport(f.pkg) {
+			continue
+		}
 		from, ok := r.place(f.pkg)
 		if !ok {
 			if !unplaced[f.pkg] {
@@ -40,7 +43,7 @@ func (r rules) checkImports(files []source) (faults []string) {
 			unplaced[f.pkg] = true
 			continue
 		}
-		if f.test || strings.HasSuffix(path.Base(f.pkg), "test") {
+		if f.test {
 			continue // tests may look at anything; the compiler refuses cycles
 		}
 		for _, imp := range f.imports {
@@ -54,7 +57,7 @@ func (r rules) checkImports(files []source) (faults []string) {
 
 // forbids says why pkg may not import imported, or "".
 func (r rules) forbids(pkg string, from ring, imported string) string {
-	if _, ok := longestPrefix(r.testOnly, imported); ok {
+	if _, ok := longestPrefix(r.testOnly, imported); ok || testSupport(strings.TrimPrefix(imported, r.module+"/")) && strings.HasPrefix(imported, r.module+"/") {
 		return fmt.Sprintf("imports %q, which is for tests only: move the code to a _test.go file or to a package whose name ends in test", imported)
 	}
 	if own, ok := strings.CutPrefix(imported, r.module+"/"); ok {
@@ -141,6 +144,12 @@ func (r rules) checkFolders(files []source) (faults []string) {
 		seen[top] = true
 	}
 	return faults
+}
+
+// testSupport tells whether a package serves tests only: its name ends in "test".
+// It has no ring; tests and other such packages alone may import it.
+func testSupport(pkg string) bool {
+	return strings.HasSuffix(path.Base(pkg), "test") && pkg != "loadtest"
 }
 
 // place finds a package's ring: by its name, else by the longest "..." pattern.
