@@ -28,14 +28,23 @@ func TestOverload_RefusesQuicklyAndRecovers(t *testing.T) {
 	const most = 3
 	h := serve(t, options{admission: admission.Config{Donations: most}})
 	h.publisher.hold, h.publisher.in = make(chan struct{}), make(chan struct{}, most)
-	waiting := make([]*bufio.Reader, most)
+	waiting, conns := make([]*bufio.Reader, most), make([]net.Conn, most)
 	for i := range waiting {
-		c := h.dial(t)
-		if _, err := io.WriteString(c, numbered(i)); err != nil {
+		conns[i] = h.dial(t)
+		if _, err := io.WriteString(conns[i], numbered(i)); err != nil {
 			t.Fatal(err)
 		}
-		waiting[i] = bufio.NewReader(c)
+		waiting[i] = bufio.NewReader(conns[i])
 		<-h.publisher.in
+	}
+
+	// 202 waits for the broker: nothing has been said to them yet.
+	for i, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if b, err := waiting[i].Peek(1); err == nil {
+			t.Fatalf("donation %d was answered (%q...) before the broker did", i, b)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	}
 
 	for i, headers := range [][]string{nil, {"Spillway-Rehearsal: " + h.keys.RehearsalCredential()}} {
