@@ -160,6 +160,7 @@ func TestGate_StaysShut(t *testing.T) {
 // TestGate_AnotherServerBehindTheName restarts the broker without sync: the proof
 // for the old connection must not serve the new one.
 func TestGate_AnotherServerBehindTheName(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"embedded", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
 			var opts []brokertest.Option
@@ -204,6 +205,7 @@ func TestGate_AnotherServerBehindTheName(t *testing.T) {
 }
 
 func TestGate_ShutsBeforeTheStreamIsFull(t *testing.T) {
+	t.Parallel()
 	b := brokertest.New(t, brokertest.WithStorage(2<<20)) // a stream of 1 MiB
 	g := openGate(t, b)
 	gateSays(t, g, nil)
@@ -231,6 +233,7 @@ func TestGate_ShutsBeforeTheStreamIsFull(t *testing.T) {
 // TestGate_Cluster lets one of three servers forget to sync: whoever holds a copy
 // has to say that it does.
 func TestGate_Cluster(t *testing.T) {
+	t.Parallel()
 	servers := brokertest.StartCluster(t, 3, func(i int) []brokertest.Option {
 		if i == 2 {
 			return []brokertest.Option{brokertest.WithoutSync()}

@@ -94,6 +94,7 @@ func TestFrames_InOrderFromTheStartOfWhatIsKept(t *testing.T) {
 // connections, restarts and kills of the broker: every frame that was published
 // is read, in its slot's order, and none twice.
 func TestFrames_ReadersSurvive(t *testing.T) {
+	t.Parallel()
 	process := brokertest.StartProcess(t)
 	b := process.New()
 	readers := []*reader{readFrames(t, b), readFrames(t, process.Connect())}
@@ -155,6 +156,7 @@ func TestFrames_ReadersSurvive(t *testing.T) {
 }
 
 func TestFrames_PurgedOrMadeAnew(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t)
 	b := s.Connect()
 	if err := b.EnsureTopology(t.Context()); err != nil {

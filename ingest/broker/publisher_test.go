@@ -230,6 +230,7 @@ func TestPublish_RefusesAtOnceWhenTooManyWait(t *testing.T) {
 // acknowledged may be missing, errors are the two of the contract, and everything
 // recovers by itself.
 func TestPublish_RestartOfTheBroker(t *testing.T) {
+	t.Parallel()
 	process := brokertest.StartProcess(t)
 	b := process.New()
 	p := b.NewPublisher(broker.PublisherConfig{AckTimeout: 2 * time.Second}, nil)

@@ -178,6 +178,7 @@ func waiting(t testing.TB, b *broker.Broker) int {
 }
 
 func TestMessage_RedeliveryUntilAcked(t *testing.T) {
+	t.Parallel()
 	b := brokertest.New(t)
 	publishing(t, b)
 	first, second := source(t, b), source(t, b)
@@ -212,6 +213,7 @@ func TestMessage_RedeliveryUntilAcked(t *testing.T) {
 // TestSource_SharedBySeveral lets four sources drain a stream while its broker is
 // restarted twice: every envelope is processed, by somebody.
 func TestSource_SharedBySeveral(t *testing.T) {
+	t.Parallel()
 	process := brokertest.StartProcess(t)
 	b := process.New()
 	p := publishing(t, b)
@@ -278,6 +280,7 @@ func TestSource_SharedBySeveral(t *testing.T) {
 // forgetful consumers and redeliveries do their worst: whatever was acknowledged to
 // its publisher before a watermark had been acked by the ledger when it was returned.
 func TestWatermark_IsTrue(t *testing.T) {
+	t.Parallel()
 	b := brokertest.New(t, brokertest.WithTCP())
 	p := publishing(t, b)
 	// The broker is on this machine: its clock is ours. StoredAt, which the test

@@ -53,6 +53,14 @@ const (
 // those that are. It changes nothing that exists. Errors: ErrTopology, naming
 // every stream and setting that is wrong; the broker's own.
 func (b *Broker) EnsureTopology(ctx context.Context) error {
+	// A shard that nobody reads would be donations that nobody records.
+	there, err := b.ShardsThere(ctx)
+	if err != nil {
+		return fmt.Errorf("ensure topology: %w", err)
+	}
+	if there > b.cfg.Shards {
+		return fmt.Errorf("ensure topology: streams of %d shards exist and %d are configured: %w", there, b.cfg.Shards, ErrTopology)
+	}
 	storage, err := b.storageBytes(ctx)
 	if err != nil {
 		return fmt.Errorf("ensure topology: %w", err)

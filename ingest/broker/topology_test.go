@@ -87,6 +87,16 @@ func TestEnsureTopology_LeavesWhatIsWrongAlone(t *testing.T) {
 			}
 		})
 	}
+	t.Run("more shards than configured", func(t *testing.T) {
+		s := brokertest.Start(t)
+		more := connect(t, s, func(c *broker.Config) { c.Shards = 3 })
+		if err := more.EnsureTopology(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Connect().EnsureTopology(t.Context()); !errors.Is(err, broker.ErrTopology) || !strings.Contains(err.Error(), "3 shards") {
+			t.Errorf("refusal: %v", err)
+		}
+	})
 	t.Run("consumer", func(t *testing.T) {
 		s := brokertest.Start(t)
 		b := s.Connect()
@@ -112,6 +122,7 @@ func TestEnsureTopology_LeavesWhatIsWrongAlone(t *testing.T) {
 }
 
 func TestConnect_WaitsForTheBroker(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.WithTCP())
 	s.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
