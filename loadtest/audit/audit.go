@@ -147,6 +147,10 @@ type auditor struct {
 	clock     clock
 	watch     watch
 	attempts  int64 // entries, which bounds the keys
+	sessions  int
+	// orphans tells that the run was in the ledger before its record began: whose
+	// keys those are, nothing says.
+	orphans bool
 	// lastAnswer is when the last 202 was read.
 	lastAnswer time.Time
 }

@@ -97,6 +97,9 @@ type Counts struct {
 	// them are in the ledger all the same.
 	Unknown         int64 `json:"unknown"`
 	UnknownRecorded int64 `json:"unknown_recorded"`
+	// Orphans are donations of the run that were in the ledger before its record
+	// began, and that this record does not know.
+	Orphans int64 `json:"orphans,omitempty"`
 	// OpenedFields counts donations whose sealed fields were opened and compared.
 	OpenedFields int64 `json:"opened_fields"`
 	// Observations counts the totals that watchers read.

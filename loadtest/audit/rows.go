@@ -40,6 +40,9 @@ func (a *auditor) judgePart(ctx context.Context, ledger Ledger, part, parts int)
 	for i := range e.keys {
 		a.settle(&e.keys[i])
 	}
+	if n := a.result.Counts.Orphans; n > 0 {
+		a.result.unsent.Note = fmt.Sprintf("%d donations were there before the record began and are not judged", n)
+	}
 	return nil
 }
 
@@ -56,6 +59,10 @@ func (a *auditor) row(e *expectation, d *Donation, hours *opening) {
 		}
 	}
 	k := e.find(d.ID)
+	if k == nil && a.orphans {
+		r.Counts.Orphans++
+		return
+	}
 	if k == nil {
 		r.unsent.fail(d.ID, nil, "in the ledger, and nobody sent its key")
 		return
@@ -164,6 +171,9 @@ func (a *auditor) fields(k *key, same []*variant, d *Donation) string {
 // what happened to it.
 func (a *auditor) receivedFits(same []*variant, received time.Time) bool {
 	for _, v := range same {
+		if a.orphans && !received.After(a.clock.latest(v.last)) {
+			return true
+		}
 		if len(same) == 1 && v.attempts == 1 && !v.acceptedAt.IsZero() {
 			return received.Equal(v.acceptedAt)
 		}

@@ -16,7 +16,9 @@ func (a *auditor) survey() error {
 	a.clock.inFlight = map[gift.Ref]time.Time{}
 	a.watch.init()
 	header, torn, err := record.Scan(a.cfg.Record, record.Visitor{
-		Session: func(record.Session) error {
+		Session: func(s record.Session) error {
+			a.sessions++
+			a.orphans = a.orphans || a.sessions == 1 && s.Before > 0
 			// What was in flight when the last session ended is never answered.
 			clear(a.clock.inFlight)
 			a.watch.session()

@@ -47,6 +47,9 @@ type Session struct {
 	Resumed   bool      `json:"resumed"`
 	Target    string    `json:"target"`
 	Speed     string    `json:"speed"` // for people
+	// Before counts the lines that the run's campaigns held when the session began.
+	// In a first session anything but 0 means that an earlier record is gone.
+	Before int64 `json:"before"`
 }
 
 // Campaign is one campaign of the run. Its place in the order of all campaigns,

@@ -1,0 +1,152 @@
+// Package loadtest rehearses a giving day: it replays a recorded or synthetic
+// event against a running installation over HTTP, like any client, and proves
+// afterwards that nothing acknowledged was lost or counted twice.
+//
+// The one invariant: a request leaves at its planned time whatever the answers
+// before it did, latency counts from that time, and an attempt is on file before it leaves.
+//
+// Goroutines, all started by Run and ended before it returns:
+//
+//	reader      parses the source ahead of time
+//	dispatcher  one; puts due jobs on file and into the queue
+//	worker      one per connection; sends, judges the answer, asks for retries
+//	script      one per probe under way
+//	watcher     one per watcher; reads totals by polling or server-sent events
+//	progress    one; tells people
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"spillway/campaigns"
+	"spillway/loadtest/audit"
+	"spillway/loadtest/gift"
+	"spillway/loadtest/trace"
+)
+
+// Defaults and bounds of Config.
+const (
+	// DefaultConnections is enough for 25,000 requests/s at 10 ms each; when all
+	// are busy requests wait, and the waiting counts.
+	DefaultConnections = 256
+	ConnectionsMax     = 10_000
+	// DefaultTimeout is when one attempt's answer counts as unknown: longer than any
+	// front-end waits for its broker.
+	DefaultTimeout = 10 * time.Second
+	// DefaultPatience is how long unknown answers of one gift are retried: a
+	// restart of everything fits in.
+	DefaultPatience = 2 * time.Minute
+	// DefaultDrain is how long the totals may stand still, with donations
+	// acknowledged and not yet shown, before the rehearsal gives up waiting.
+	DefaultDrain = 2 * time.Minute
+	// DefaultWatchers read the totals of hot and of random campaigns, half by
+	// polling and half by server-sent events.
+	DefaultWatchers = 8
+	WatchersMax     = 1000
+)
+
+// Config is one rehearsal.
+type Config struct {
+	// Run names the run: the same name over the same source sends the same keys.
+	Run    string
+	Source trace.Source
+	// Copies is what the source was opened with; 0 means 1.
+	Copies int
+	// Speed tells people how fast the source is replayed.
+	Speed string
+	// Target is the base URL of a front-end or a proxy before many.
+	Target string
+	// Credential exempts from per-client limits (header Spillway-Rehearsal).
+	Credential string
+	// Record is the path of the run's record; Resume goes on with the one there.
+	Record string
+	Resume bool
+
+	Connections int           // 0 means DefaultConnections
+	Timeout     time.Duration // 0 means DefaultTimeout
+	Patience    time.Duration // 0 means DefaultPatience
+	Drain       time.Duration // 0 means DefaultDrain
+	Watchers    int           // none when 0
+	// Probes sends repeats, conflicts, refusals and gifts at the edges of opening
+	// hours to campaigns of their own.
+	Probes bool
+}
+
+// Campaigns is where the run's campaigns are made.
+type Campaigns interface {
+	// Put makes or changes campaigns; the same again changes nothing.
+	Put(ctx context.Context, all ...*campaigns.Campaign) (changed int, err error)
+	// Get returns a campaign, or campaigns.ErrUnknown.
+	Get(ctx context.Context, slug string) (*campaigns.Campaign, error)
+}
+
+// Deps is what a rehearsal works with. Campaigns, View and Log are required.
+type Deps struct {
+	Campaigns Campaigns
+	// View starts a consistent view of the rehearsal book.
+	View func(ctx context.Context) (audit.Ledger, func(), error)
+	// Count says how many lines the campaigns with this prefix hold; nil for not asking.
+	Count func(ctx context.Context, slugPrefix string) (int64, error)
+	// Keys opens sealed personal fields; nil leaves them closed.
+	Keys audit.Opener
+	// Backlog counts the envelopes that the ledger has not acknowledged yet; nil
+	// leaves the drain to as_of alone.
+	Backlog func(ctx context.Context) (int64, error)
+	// Show is told the state of things, a few times a second; nil for nobody.
+	Show func(Progress)
+	Log  *slog.Logger
+}
+
+var (
+	// ErrConfig says that a rehearsal cannot be started as it was asked for.
+	ErrConfig = errors.New("bad rehearsal")
+	// ErrNothingToResume says that the run has no record yet.
+	ErrNothingToResume = errors.New("nothing to resume")
+	// ErrTarget says that the target does not do what a front-end does.
+	ErrTarget = errors.New("target is not usable")
+)
+
+func (c *Config) fill() error {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&c.Timeout, DefaultTimeout)
+	set(&c.Patience, DefaultPatience)
+	set(&c.Drain, DefaultDrain)
+	if c.Connections == 0 {
+		c.Connections = DefaultConnections
+	}
+	if c.Copies == 0 {
+		c.Copies = 1
+	}
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrConfig))
+	}
+	if c.Source == nil {
+		bad("no source")
+	}
+	if c.Connections < 1 || c.Connections > ConnectionsMax {
+		bad("connections: %d, want 1 to %d", c.Connections, ConnectionsMax)
+	}
+	if c.Watchers < 0 || c.Watchers > WatchersMax {
+		bad("watchers: %d, want 0 to %d", c.Watchers, WatchersMax)
+	}
+	if c.Timeout < 0 || c.Patience < 0 || c.Drain < 0 {
+		bad("a negative time")
+	}
+	if u, err := url.Parse(c.Target); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		bad("target %q is no http URL", c.Target)
+	}
+	if _, err := gift.NewRun(c.Run, "", [32]byte{}); err != nil {
+		errs = append(errs, fmt.Errorf("%w: %w", err, ErrConfig))
+	}
+	return errors.Join(errs...)
+}

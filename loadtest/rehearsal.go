@@ -1,0 +1,334 @@
+package loadtest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"spillway/loadtest/audit"
+	"spillway/loadtest/gift"
+	"spillway/loadtest/record"
+	"spillway/loadtest/trace"
+)
+
+// Bounds of getting ready.
+const (
+	// knownPatience is how long a target may take to learn of new campaigns.
+	knownPatience = time.Minute
+	knownPause    = 50 * time.Millisecond
+	// lead is how far ahead the schedule starts, so that nothing is late from the outset.
+	lead = 20 * time.Millisecond
+)
+
+// rehearsal is one session under way.
+type rehearsal struct {
+	cfg     *Config
+	deps    *Deps
+	report  *Report
+	run     *gift.Run
+	history *history
+	writer  *record.Writer
+	plan    *plan
+	reader  *reader
+	engine  *engine
+	watch   *watchers
+	shown   *display
+}
+
+// Run rehearses: makes the campaigns, sends every row at its time, drains, audits.
+// Closing stop ends the sending early; what was sent is drained and audited. The end
+// of ctx drops everything.
+//
+// A proof that does not hold is in the report; an error means that there is none.
+// Errors: ErrConfig, ErrNothingToResume, ErrTarget, the record's, the source's, the store's.
+func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Report, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	r := &rehearsal{cfg: &cfg, deps: &deps, shown: newDisplay(deps.Show)}
+	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
+		Resumed: cfg.Resume, Before: -1, After: -1}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	defer r.reader.close()
+	err := r.rehearse(ctx, stop)
+	if err := errors.Join(err, r.writer.Close()); err != nil {
+		return nil, err
+	}
+	if err := r.audit(ctx); err != nil {
+		return nil, err
+	}
+	r.conclude()
+	return r.report, nil
+}
+
+// open opens the record and reads what was there before.
+func (r *rehearsal) open() error {
+	cfg := r.cfg
+	hash := cfg.Source.Hash()
+	var err error
+	if r.run, err = gift.NewRun(cfg.Run, cfg.Source.Name(), hash); err != nil {
+		return err
+	}
+	if r.reader, err = newReader(cfg.Target); err != nil {
+		return err
+	}
+	if _, err := os.Stat(cfg.Record); errors.Is(err, fs.ErrNotExist) {
+		if cfg.Resume {
+			return fmt.Errorf("%s: run %q has no record there: %w", cfg.Record, cfg.Run, ErrNothingToResume)
+		}
+		if err := os.MkdirAll(filepath.Dir(cfg.Record), 0o700); err != nil {
+			return err
+		}
+	}
+	r.history = newHistory(cfg.Copies, cfg.Resume)
+	header := record.Header{Run: cfg.Run, Source: cfg.Source.Name(), Hash: hex.EncodeToString(hash[:]), Copies: cfg.Copies, Probes: cfg.Probes}
+	if r.writer, err = record.Open(cfg.Record, header, r.history.visitor()); err != nil {
+		return err
+	}
+	r.report.Session = r.history.sessions + 1
+	return nil
+}
+
+// rehearse is everything up to the drain.
+func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
+	cfg, report := r.cfg, r.report
+	defer r.shown.start(ctx)()
+	r.shown.phase("making campaigns")
+	var err error
+	if r.plan, err = makePlan(cfg, r.run, r.history, r.writer); err != nil {
+		return err
+	}
+	if report.Before, err = r.count(ctx); err != nil {
+		return err
+	}
+	made := len(r.plan.campaigns)
+	if err := r.plan.put(ctx, r.deps.Campaigns, 0); err != nil {
+		return fmt.Errorf("make the run's campaigns: %w", err)
+	}
+	if err := r.known(ctx, stop, 0); err != nil {
+		return err
+	}
+	if cfg.Probes {
+		if err := r.plan.addEdges(ctx, r.deps.Campaigns, r.writer, cfg.Resume, time.Now(), cfg.Source.Span()); err != nil {
+			return fmt.Errorf("make the probes' campaigns: %w", err)
+		}
+		if err := r.plan.put(ctx, r.deps.Campaigns, made); err != nil {
+			return fmt.Errorf("make the probes' campaigns: %w", err)
+		}
+		if err := r.known(ctx, stop, made); err != nil {
+			return err
+		}
+	}
+	if r.engine, err = newEngine(cfg, r.run, r.plan.campaigns, r.writer); err != nil {
+		return err
+	}
+	report.StartedAt = time.Now().UTC()
+	if err := r.writer.Session(record.Session{StartedAt: report.StartedAt, Resumed: cfg.Resume, Target: cfg.Target, Speed: cfg.Speed, Before: report.Before}); err != nil {
+		return err
+	}
+
+	watching, done := context.WithCancel(ctx)
+	defer done()
+	var watched sync.WaitGroup
+	r.watch = newWatchers(r.engine.endpoint, r.plan.campaigns, r.writer)
+	chosen := watchedCampaigns(cfg)
+	watched.Go(func() { r.watch.run(watching, chosen) })
+	err = r.send(ctx, stop)
+	if err == nil {
+		err = r.drain(ctx)
+	}
+	done()
+	watched.Wait()
+	report.Watch = r.watch.report(len(chosen))
+	if err != nil {
+		return err
+	}
+	if report.After, err = r.count(ctx); err != nil {
+		return err
+	}
+	return r.writer.End(record.End{At: time.Now().UTC(), Stopped: report.Stopped})
+}
+
+func watchedCampaigns(cfg *Config) []int32 { return watched(cfg.Source.Campaigns(), cfg.Watchers) }
+
+// count asks how many lines the run's campaigns hold.
+func (r *rehearsal) count(ctx context.Context) (int64, error) {
+	if r.deps.Count == nil {
+		return -1, nil
+	}
+	return r.deps.Count(ctx, r.run.SlugPrefix())
+}
+
+// known waits until the target knows the campaigns from index `from` on.
+func (r *rehearsal) known(ctx context.Context, stop <-chan struct{}, from int) error {
+	r.shown.phase("waiting until the target knows the campaigns")
+	ctx, cancel := context.WithTimeout(ctx, knownPatience)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readConnections)
+	for _, c := range r.plan.campaigns[from:] {
+		if c.Absent {
+			continue
+		}
+		group.Go(func() error {
+			for {
+				known, err := r.reader.campaignKnown(ctx, c.Slug)
+				if known {
+					return nil
+				}
+				if wait(ctx, stop, knownPause) == nil {
+					continue
+				}
+				if err == nil {
+					err = errors.New("it does not know it")
+				}
+				return fmt.Errorf("campaign %s at %s: %w: %w", c.Slug, r.cfg.Target, ErrTarget, err)
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// send runs the schedule to its end.
+func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
+	e, cfg := r.engine, r.cfg
+	blocks := make(chan []trace.Row, blocksAhead)
+	span := cfg.Source.Span()
+	e.start = time.Now().Add(lead)
+	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
+	planned := cfg.Source.Rows() - r.report.Skipped
+	r.shown.sending(r, planned)
+	before := cpuTime()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.read(ctx, stop, cfg.Source, r.history, blocks) })
+	if cfg.Probes {
+		e.held.Add(1)
+		group.Go(func() error {
+			defer e.held.Add(-1)
+			s := &scripts{engine: e, plan: r.plan, history: r.history, states: &states{r.reader}}
+			s.run(ctx, stop, span)
+			return nil
+		})
+	}
+	group.Go(func() error { return e.send(ctx, stop, blocks) })
+	err := group.Wait()
+	r.report.Sending = e.meter.report(planned, cpuTime()-before)
+	r.report.Stopped = r.report.Sending.Sent < planned
+	return err
+}
+
+// skipped counts the rows that a resumed session leaves out.
+func (h *history) skipped(rows int64) (n int64) {
+	if !h.resume {
+		return 0
+	}
+	for i := range rows {
+		if h.answered.has(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// Bounds of the drain.
+const (
+	drainPause = 50 * time.Millisecond
+	// drainSkew is added to the last answer's time: as_of has to pass it on a clock
+	// that may be this much behind. What is missing all the same, the audit finds.
+	drainSkew = 10 * time.Millisecond
+)
+
+// drain waits until the totals are complete as of the last 202 and the ledger
+// has nothing left to acknowledge.
+func (r *rehearsal) drain(ctx context.Context) error {
+	r.shown.phase("draining")
+	begun := time.Now()
+	last := r.engine.meter.lastAccepted()
+	if r.history.lastAccepted.After(last) {
+		last = r.history.lastAccepted
+	}
+	if last.IsZero() {
+		r.report.Drained = true
+		return nil
+	}
+	need := last.Add(drainSkew)
+	slug := r.plan.campaigns[0].Slug
+	moved, newest := time.Now(), time.Time{}
+	for {
+		backlog, err := int64(0), error(nil)
+		if r.deps.Backlog != nil {
+			backlog, err = r.deps.Backlog(ctx)
+		}
+		t, totalErr := r.reader.Total(ctx, slug)
+		if err == nil && totalErr == nil && backlog == 0 && t.AsOf.After(need) {
+			r.report.Drained, r.report.DrainFor = true, time.Since(begun)
+			return nil
+		}
+		if t.AsOf.After(newest) {
+			newest = t.AsOf
+		}
+		// With nothing to record as_of moves on by itself; progress is what counts.
+		if r.shown.drained(backlog, t.AsOf, need) {
+			moved = time.Now()
+		}
+		if time.Since(moved) > r.cfg.Drain {
+			r.report.DrainFor = time.Since(begun)
+			r.deps.Log.Warn("gave up waiting for the drain", "backlog", backlog, "as_of", newest, "last_answer", last, "error", errors.Join(err, totalErr))
+			return nil
+		}
+		if err := sleep(ctx, drainPause); err != nil {
+			return err
+		}
+	}
+}
+
+// audit judges the whole run, this session and those before it.
+func (r *rehearsal) audit(ctx context.Context) error {
+	begun := time.Now()
+	result, err := audit.Run(ctx, audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say})
+	if err != nil {
+		return err
+	}
+	r.report.Audit, r.report.AuditFor = result, time.Since(begun)
+	return nil
+}
+
+// conclude decides whether the proof holds.
+func (r *rehearsal) conclude() {
+	report := r.report
+	fail := func(format string, args ...any) {
+		report.Failures = append(report.Failures, fmt.Sprintf(format, args...))
+	}
+	for _, c := range report.Audit.Checks {
+		if c.Broken > 0 {
+			fail("%s is broken %d times: %s", c.Invariant, c.Broken, c.Claim)
+		}
+	}
+	if !report.Drained {
+		fail("the totals were not complete as of the last 202 within %v", r.cfg.Drain)
+	}
+	if n := report.Sending.Unresolved; n > 0 {
+		fail("%d rows had no definite answer within %v each", n, r.cfg.Patience)
+	}
+	if report.Audit.Counts.Accepted == 0 {
+		fail("nothing was acknowledged, so nothing was proven")
+	}
+	report.Holds = len(report.Failures) == 0
+	if p99 := report.Sending.Lateness.P99; p99 > LatenessTrusted {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("the generator itself was late: p99 %v, more than %v; do not trust the latencies", p99, LatenessTrusted))
+	}
+	if w := report.Watch; w.Watchers > 0 && w.Readings == 0 {
+		report.Warnings = append(report.Warnings, "no watcher could read a total")
+	}
+}
