@@ -107,9 +107,21 @@ type conn struct {
 	listener *listener
 	remote   netip.Addr // not valid when the peer has no IP address
 	lingers  atomic.Bool
+	idle     atomic.Bool // an answer has left, and no request came since
 
 	mu      sync.Mutex
 	counted bool
+}
+
+// SetReadDeadline shortens the wait for another request while connections are
+// scarce: idle ones would keep donors out.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.idle.Load() && c.listener.crowded() {
+		if soon := time.Now().Add(idleCrowdedMax); t.IsZero() || soon.Before(t) {
+			t = soon
+		}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // uncount takes the connection out of the bound, once: it is closed, or was

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // scriptedListener fails as told, then hands out one end of a pipe.
@@ -75,4 +76,49 @@ func TestListener_HijackedIsNotCounted(t *testing.T) {
 	if n := l.open.Load(); n != 0 {
 		t.Errorf("%d open", n)
 	}
+}
+
+// Idle connections are kept for long, unless they keep others out.
+func TestConn_IdleIsShortWhenCrowded(t *testing.T) {
+	wait := func(max int, idle bool, deadline time.Time) time.Time {
+		t.Helper()
+		l := newListener(&scriptedListener{}, max, nil, func() {})
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, noted := c.(*conn), &deadlineConn{Conn: c.(*conn).Conn}
+		own.Conn = noted
+		own.idle.Store(idle)
+		if err := c.SetReadDeadline(deadline); err != nil {
+			t.Fatal(err)
+		}
+		return noted.deadline
+	}
+	far, near := time.Now().Add(time.Hour), time.Now().Add(time.Second)
+	if got := wait(100, true, far); !got.Equal(far) {
+		t.Errorf("idle with room to spare: %v", got)
+	}
+	if got := wait(1, false, far); !got.Equal(far) {
+		t.Errorf("busy in a crowd: %v", got)
+	}
+	if got := wait(1, true, near); !got.Equal(near) {
+		t.Errorf("idle in a crowd, shorter anyway: %v", got)
+	}
+	for _, deadline := range []time.Time{far, {}} {
+		if got := time.Until(wait(1, true, deadline)); got < 0 || got > idleCrowdedMax {
+			t.Errorf("idle in a crowd: %v", got)
+		}
+	}
+}
+
+// deadlineConn notes the deadline that it is given.
+type deadlineConn struct {
+	net.Conn
+	deadline time.Time
+}
+
+func (c *deadlineConn) SetReadDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
 }

@@ -140,10 +140,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// connState takes hijacked connections, live streams, out of the bound of
-// connections: who hijacks bounds them.
+// connState notes when a connection is idle, and takes hijacked ones, live
+// streams, out of the bound of connections: who hijacks bounds them.
 func connState(c net.Conn, state fasthttp.ConnState) {
-	if own, ok := c.(*conn); ok && state == fasthttp.StateHijacked {
+	own, ok := c.(*conn)
+	if !ok {
+		return
+	}
+	switch state {
+	case fasthttp.StateActive:
+		own.idle.Store(false)
+	case fasthttp.StateIdle:
+		own.idle.Store(true)
+	case fasthttp.StateHijacked:
 		own.uncount()
 	}
 }
