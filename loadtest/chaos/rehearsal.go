@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+
+	"spillway/loadtest"
 )
 
 // Rehearsal is one run of the generator and its audit.
@@ -54,13 +57,27 @@ func (h *Rehearsal) Resume() error { return h.start("--resume") }
 // Verdict is how a rehearsal ended.
 type Verdict struct {
 	ExitCode int
-	Report   Report
-	Raw      json.RawMessage // the whole report
+	Report   loadtest.Report
+	Raw      json.RawMessage // the report as it was written
 	Tail     string          // the end of the generator's output
 }
 
 // Holds tells whether the proof holds.
-func (v *Verdict) Holds() bool { return v.ExitCode == 0 }
+func (v *Verdict) Holds() bool { return v.ExitCode == 0 && v.Report.Holds }
+
+// Broken lists the invariants that the audit found broken, such as "I1".
+func (v *Verdict) Broken() []string {
+	var broken []string
+	if v.Report.Audit == nil {
+		return nil
+	}
+	for _, c := range v.Report.Audit.Checks {
+		if c.Broken > 0 && !slices.Contains(broken, c.Invariant) {
+			broken = append(broken, c.Invariant)
+		}
+	}
+	return broken
+}
 
 // ErrNoReport says that a rehearsal ended without a report: it neither proved nor
 // disproved anything.
@@ -85,6 +102,3 @@ func (h *Rehearsal) Wait(ctx context.Context) (*Verdict, error) {
 	}
 	return v, nil
 }
-
-// Report is the part of a rehearsal's report that scenarios look at.
-type Report struct{}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"spillway/loadtest"
 )
 
 // Scenario is one fault, and how it meets a load.
@@ -21,6 +23,9 @@ type Scenario struct {
 	// Script starts the service and the load, hurts what the scenario is about, and
 	// heals it. The rest of the load, the drain and the audit follow.
 	Script func(t *Trial) []Step
+	// Judge looks at more than the proof, once it holds; nil for no more. Its error
+	// says what does not hold.
+	Judge func(t *Trial, r *loadtest.Report) error
 }
 
 // Step is one thing that a scenario does.
@@ -112,6 +117,12 @@ func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {
 	if err := t.Rig.Verify(ctx); err != nil {
 		o.Why = fmt.Sprintf("verify finds something: %v", err)
 		return nil
+	}
+	if s.Judge != nil {
+		if err := s.Judge(t, &t.verdict.Report); err != nil {
+			o.Why = err.Error()
+			return nil
+		}
 	}
 	o.Holds = true
 	return nil

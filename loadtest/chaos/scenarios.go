@@ -4,7 +4,11 @@ package chaos
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"spillway/loadtest"
 )
 
 // The product's own times, which a fault has to outlast: AckWait of the ledger's
@@ -63,13 +67,14 @@ var Scenarios = []Scenario{
 		},
 	},
 	{
-		Name:  PostgresDown,
+		Name:  "postgres-down",
 		Fault: "pg_ctl stop -m immediate, Postgres away for 30 s",
 		Load:  steady(60 * time.Second),
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartRoles(2), t.Calm, t.Begin("run"),
 				t.StopPostgres, t.Hold(30 * time.Second), t.Restart(RolePostgres)}
 		},
+		Judge: donorsNoticeNothing,
 	},
 	{
 		Name:  "generator-killed",
@@ -97,8 +102,8 @@ var Scenarios = []Scenario{
 	},
 }
 
-// PostgresDown is the scenario that donors must not notice at all.
-const PostgresDown = "postgres-down"
+// calmNote is where Calm leaves its figures.
+const calmNote = "calm"
 
 // Calm is a short undisturbed run at the scenario's rate, for comparison.
 func (t *Trial) Calm(ctx context.Context) error {
@@ -110,6 +115,30 @@ func (t *Trial) Calm(ctx context.Context) error {
 	if err := t.Audit(ctx); err != nil {
 		return err
 	}
-	t.Notes["calm"] = t.verdict.Report
+	t.Notes[calmNote] = t.verdict.Report.Sending
+	return nil
+}
+
+// noticed is how much later than in calm an answer may come, at the 99th
+// percentile, before donors can be said to notice: a tenth of a second is what
+// people call at once, and two noisy cores need most of it.
+const noticed = 100 * time.Millisecond
+
+// donorsNoticeNothing wants every donation answered 202, at the first attempt and
+// no later than in calm.
+func donorsNoticeNothing(t *Trial, r *loadtest.Report) error {
+	calm, ok := t.Notes[calmNote].(loadtest.Sending)
+	if !ok {
+		return errors.New("nothing to compare with")
+	}
+	s := r.Sending
+	if s.Accepted != s.Planned || s.UnknownAnswers+s.Deferred+s.Unresolved != 0 || len(s.Refused) != 0 {
+		return fmt.Errorf("donors noticed: of %d donations %d accepted, %d answers unknown, %d deferred, %v refused",
+			s.Planned, s.Accepted, s.UnknownAnswers, s.Deferred, s.Refused)
+	}
+	if s.Latency.P99 > calm.Latency.P99+noticed {
+		return fmt.Errorf("donors noticed: 99 in 100 answered within %v, and %v in calm", s.Latency.P99, calm.Latency.P99)
+	}
+	t.Logf("99 in 100 answered within %v, and %v in calm", s.Latency.P99, calm.Latency.P99)
 	return nil
 }

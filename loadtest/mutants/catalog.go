@@ -121,7 +121,7 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 			Old:  "n.through = earlier(n.through, f.bound) // the own-held bound",
 			New:  "_ = f.bound",
 		}},
-		Check: frozenLedgers,
+		Check: frozenAfterCommit,
 	},
 	{
 		Name:   "no-lease-fence",
@@ -131,7 +131,7 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 			Old:  "  AND term = $2 AND epoch = $3 -- the lease fence",
 			New:  "  AND $2::bigint IS NOT NULL AND $3::bigint IS NOT NULL",
 		}},
-		Check: frozenLedgers,
+		Check: frozenBeforeTransaction,
 	},
 	{
 		Name:   "sync-off",

@@ -5,7 +5,9 @@ package mutants
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"spillway/loadtest/chaos"
@@ -85,12 +87,17 @@ var brokerRestored = Schedule{
 	Breaks: []string{"I1"},
 }
 
-// frozenLedgers freezes ledgers before and after their transactions, for longer than
-// AckWait and lease, and holds what a front-end showed against what was stored.
-var frozenLedgers = GoTest{
-	Package: "./ledger/consumer",
-	Test:    "^TestSimulation$",
-	Says:    regexp.MustCompile(`as_of was false in .*`),
+// The two freezes of frozen_test.go, each longer than AckWait, the second longer
+// than the lease: what a front-end was shown is held against what was stored.
+// ledger/consumer's TestSimulation draws such freezes at random; it catches either
+// mutant in some runs, and these in every one.
+var (
+	frozenAfterCommit       = frozen("^TestFrozen_ClaimsNothingItHolds$")
+	frozenBeforeTransaction = frozen("^TestFrozen_RecordsNothingUnderALostLease$")
+)
+
+func frozen(test string) GoTest {
+	return GoTest{Package: "./loadtest/mutants", Test: test, Says: regexp.MustCompile(`as_of was false: .*`)}
 }
 
 // plugPulled is a power cut under load.
@@ -126,5 +133,14 @@ var ErrCannotHere = errors.New("this check cannot be made here")
 // finding is what a failed proof means to a check that looks for certain
 // invariants: a Finding when one of them is broken, else ErrOther.
 func finding(v *chaos.Verdict, why string, wanted []string) error {
-	return nil
+	if v == nil || v.Report.Audit == nil {
+		return fmt.Errorf("%w: %s", ErrOther, why)
+	}
+	broken := v.Broken()
+	for _, c := range v.Report.Audit.Checks {
+		if c.Broken > 0 && slices.Contains(wanted, c.Invariant) {
+			return &Finding{What: fmt.Sprintf("%s: %d of %d broken", c.Claim, c.Broken, c.Checked), Codes: broken}
+		}
+	}
+	return fmt.Errorf("%w: %v broken, not one of %v: %s", ErrOther, broken, wanted, why)
 }
