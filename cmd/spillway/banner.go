@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -22,13 +25,25 @@ Watch its total move:
   curl -N %s/v1/campaigns/%s/live
 
 Rehearse a giving day against it, and prove the outcome:
-  spillway rehearse --target %s --data '%s' --rate 500 --for 30s
+  %s rehearse --target %s --data '%s' --rate 500 --for 30s
 
 Check the books:
-  spillway verify --data '%s'
+  %s verify --data '%s'
 
 Stop with Ctrl-C; the next start continues. Everything is in %s
 `,
 		rounded(time.Since(u.progress.begun)), url, u.run.OpsURL,
-		url, demoCampaign, url, demoCampaign, url, u.folder.Dir, u.folder.Dir, u.folder.Dir)
+		url, demoCampaign, url, demoCampaign, program(), url, u.folder.Dir, program(), u.folder.Dir, u.folder.Dir)
+}
+
+// program is how a person types this program's name: as it was typed, or the go
+// command that built it into a temporary folder.
+func program() string {
+	name := os.Args[0]
+	for dir := range strings.SplitSeq(filepath.ToSlash(filepath.Dir(name)), "/") {
+		if strings.HasPrefix(dir, "go-build") {
+			return "go run ./cmd/spillway"
+		}
+	}
+	return name
 }
