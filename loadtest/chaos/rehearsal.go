@@ -34,6 +34,9 @@ func (h *Rehearsal) start(more ...string) error {
 	h.starts++
 	args := append([]string{"rehearse", "--target", h.rig.URL(), "--run", h.name, "--record", h.record(), "--json", h.report()}, h.load.args()...)
 	args = append(append(args, h.rig.where()...), more...)
+	if !h.rig.private() {
+		args = append(args, "--secrets", h.rig.secrets())
+	}
 	p, err := h.rig.begin(Command{
 		Name: "rehearse", Path: h.rig.programs.Spillway, Args: args,
 		Log: h.rig.logPath("rehearse-" + h.name + "-" + strconv.Itoa(h.starts)),

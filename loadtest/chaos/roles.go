@@ -90,16 +90,22 @@ func (r *Rig) Restart(ctx context.Context, role string) error {
 	return r.start(role, p.Path, p.Args...)
 }
 
-// Verify runs the product's own check of the invariants from database and broker.
+// Verify runs the product's own check of the invariants from database and broker,
+// the most thorough one.
 func (r *Rig) Verify(ctx context.Context) error {
-	args := []string{"verify"}
-	return r.tool(ctx, "verify", append(args, r.where()...)...)
+	return r.tool(ctx, "verify", append([]string{"verify", "--deep", "--rebuild", "--drained"}, r.where()...)...)
 }
 
 // where tells a tool where database and broker are.
 func (r *Rig) where() []string {
-	if _, err := r.Process(RoleUp); err == nil {
+	if r.private() {
 		return []string{"--data", r.DataDir}
 	}
-	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL(), "--secrets", r.secrets()}
+	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL()}
+}
+
+// private tells whether everything runs in `up`.
+func (r *Rig) private() bool {
+	_, err := r.Process(RoleUp)
+	return err == nil
 }

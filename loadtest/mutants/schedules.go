@@ -83,6 +83,7 @@ var brokerRestored = Schedule{
 				t.Kill(chaos.RoleIngest), t.Kill(chaos.RoleBroker), t.RestoreBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
 				t.Begin("after")}
 		},
+		Unverified: "the books rightly hold donations that the restored stream has forgotten",
 	},
 	Breaks: []string{"I1"},
 }
