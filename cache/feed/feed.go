@@ -1,6 +1,6 @@
 // Package feed keeps the front-end's own table of totals: it applies the ledger's
-// frames and snapshots in order and hands every changed total, rendered, to the
-// cache and then to the viewers.
+// frames and snapshots in order, renders every changed total into its place, fills
+// the cache with new places, and tells the viewers.
 //
 // The one invariant: an age is published only after the totals that it speaks of.
 // Whoever reads the age first and the total second never shows an as_of that is
@@ -8,7 +8,7 @@
 //
 // Goroutines, all started by Run and ended with its context: read (the broker's
 // frames, in order), mend (the snapshots of slots that stand still), publish
-// (changed totals to the cache and the viewers; the cache's only writer).
+// (changed totals to their places and to the viewers).
 package feed
 
 import (
@@ -47,12 +47,12 @@ type Campaigns interface {
 	Loaded() <-chan struct{}
 }
 
-// Cache takes rendered totals. Only one goroutine calls Put.
+// Cache takes the places of totals that are new.
 type Cache interface {
-	Put(totals []*render.Total)
+	Put(places []*render.Live)
 }
 
-// Viewers is told what the cache was given.
+// Viewers is told which totals changed.
 type Viewers interface {
 	// Publish notes changed totals. It is called before an age that speaks of them
 	// is published, so that an age never reaches a viewer whose totals it outruns.
@@ -130,6 +130,8 @@ type Feed struct {
 	// snapshot has been read again. While they differ the book is held: what it
 	// showed last stands.
 	resets, reread map[ledger.Book]int
+	// shown is every total as it was published last, in its place.
+	shown map[string]*render.Live
 	// heardAt is when the newest frame came, or every snapshot was read.
 	heardAt time.Time
 
@@ -148,6 +150,7 @@ func New(cfg Config, source Source, all Campaigns, log *slog.Logger, reg prometh
 	f := &Feed{
 		cfg: cfg.withDefaults(), source: source, campaigns: all, log: log,
 		state: NewState(), resets: map[ledger.Book]int{}, reread: map[ledger.Book]int{},
+		shown:   map[string]*render.Live{},
 		changed: make(chan struct{}, 1), unwell: make(chan struct{}, 1), progress: make(chan struct{}, 1),
 	}
 	for i := range f.ages {
@@ -175,11 +178,10 @@ func (f *Feed) Ready() error {
 	return campaigns.ErrWarming
 }
 
-// Load renders a campaign's total from the table and asks for it to be put into
-// the cache with the next publication, so that the cache keeps one writer.
+// Load gives the place of a campaign's total, as it was published last.
 //
 // Errors: campaigns.ErrUnknown, campaigns.ErrWarming.
-func (f *Feed) Load(slug string) (*render.Total, error) {
+func (f *Feed) Load(slug string) (*render.Live, error) {
 	c, ok := f.campaigns.Find(slug)
 	if !ok {
 		select {
@@ -189,18 +191,21 @@ func (f *Feed) Load(slug string) (*render.Total, error) {
 			return nil, campaigns.ErrWarming
 		}
 	}
-	book := c.Book()
 	f.mu.Lock()
-	if !f.opened || f.held(book) {
-		f.mu.Unlock()
+	defer f.mu.Unlock()
+	if !f.opened {
 		return nil, campaigns.ErrWarming
 	}
-	t := f.state.Total(book, c.Slug, c.Currency)
-	f.state.MarkChanged(book, c.Slug)
-	f.mu.Unlock()
-	signal(f.changed)
-	f.metrics.rendered.Inc()
-	return render.NewTotal(t, book), nil
+	if l := f.shown[c.Slug]; l != nil {
+		return l, nil
+	}
+	book := c.Book() // known since the last publication
+	if f.held(book) {
+		return nil, campaigns.ErrWarming
+	}
+	l := render.NewLive(render.NewTotal(f.state.Total(book, c.Slug, c.Currency), book))
+	f.shown[c.Slug] = l
+	return l, nil
 }
 
 // Run warms the cache, becomes ready and keeps the totals fresh until ctx ends. It

@@ -154,21 +154,20 @@ func (d *directory) Loaded() <-chan struct{} { return d.loaded }
 // shown is what the public sees: a Cache and a Viewers.
 type shown struct {
 	mu     sync.Mutex
-	totals map[string]*render.Total
-	puts   int
+	places map[string]*render.Live
+	puts   int // totals put into places, as viewers were told
 	told   []string
 	inPut  func() // called inside Put and Publish
 }
 
-func (s *shown) Put(totals []*render.Total) {
+func (s *shown) Put(places []*render.Live) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inPut != nil {
 		s.inPut()
 	}
-	s.puts++
-	for _, t := range totals {
-		s.totals[t.Campaign] = t
+	for _, l := range places {
+		s.places[l.Slug()] = l
 	}
 }
 
@@ -178,6 +177,7 @@ func (s *shown) Publish(totals []*render.Total) {
 	if s.inPut != nil {
 		s.inPut()
 	}
+	s.puts++
 	for _, t := range totals {
 		s.told = append(s.told, t.Campaign)
 	}
@@ -188,8 +188,8 @@ func (s *shown) Aged() {}
 func (s *shown) donations(slug string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.totals[slug]; t != nil {
-		return t.Donations
+	if l := s.places[slug]; l != nil {
+		return l.Total().Donations
 	}
 	return -1
 }
@@ -203,7 +203,7 @@ func running(t *testing.T, b *broker, d *directory, do func(t *testing.T, f *Fee
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := New(Config{}, b, d, slog.New(slog.DiscardHandler), nil)
-		s := &shown{totals: map[string]*render.Total{}}
+		s := &shown{places: map[string]*render.Live{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx, s, s) }()
@@ -301,7 +301,7 @@ func TestRun_WaitsForCampaignsAndForTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{all: map[string]*campaigns.Campaign{}, loaded: make(chan struct{})} // not loaded
 		f := New(Config{}, b, d, slog.New(slog.DiscardHandler), nil)
-		s := &shown{totals: map[string]*render.Total{}}
+		s := &shown{places: map[string]*render.Live{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx, s, s) }()
@@ -403,10 +403,17 @@ func TestRun_TotalsAreShownBeforeTheirAge(t *testing.T) {
 		b.publish(frame(now(said(1, 1, 0))))
 		settle(time.Second)
 		before := f.Age(ledger.Live)
+		a, err := f.Load("a")
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.mu.Lock()
 		s.inPut = func() {
 			if f.Age(ledger.Live) != before {
-				t.Error("the age was public before the totals that it speaks of")
+				t.Error("the age was public before the viewers knew of the totals that it speaks of")
+			}
+			if n := a.Total().Donations; n != 1 {
+				t.Errorf("viewers are told of a total that is not shown yet: %d", n)
 			}
 		}
 		s.mu.Unlock()
@@ -465,8 +472,8 @@ func TestRun_ANewEpochIsShownWhole(t *testing.T) {
 		if got := s.donations("a"); got != 15 || f.Age(ledger.Live) != age {
 			t.Errorf("half of the new epoch is shown: %d", got)
 		}
-		if _, err := f.Load("a"); !errors.Is(err, campaigns.ErrWarming) {
-			t.Errorf("loaded: %v", err)
+		if got, err := f.Load("a"); err != nil || got.Total().Donations != 15 {
+			t.Errorf("a miss is answered with %+v, %v", got, err)
 		}
 		b.set(false, false)
 		settle(3 * time.Second)
@@ -475,7 +482,7 @@ func TestRun_ANewEpochIsShownWhole(t *testing.T) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if e := s.totals["no-gifts-yet"].Epoch; e != 2 {
+		if e := s.places["no-gifts-yet"].Total().Epoch; e != 2 {
 			t.Errorf("the campaign without gifts is of epoch %d", e)
 		}
 	})
@@ -546,8 +553,8 @@ func TestLoad_GivesTheCampaignsCurrencyAndBook(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Donations != want || s.donations(slug) != want {
-				t.Errorf("%s: loaded %d, shown %d, want %d", slug, got.Donations, s.donations(slug), want)
+			if n := got.Total().Donations; n != want || s.donations(slug) != want {
+				t.Errorf("%s: loaded %d, shown %d, want %d", slug, n, s.donations(slug), want)
 			}
 		}
 		// A campaign that became known after its gifts.
@@ -563,12 +570,14 @@ func TestLoad_GivesTheCampaignsCurrencyAndBook(t *testing.T) {
 		d.mu.Lock()
 		d.all["late"] = usd("late")
 		d.mu.Unlock()
-		if got, err := f.Load("late"); err != nil || got.Donations != 4 {
-			t.Errorf("loaded %+v, %v", got, err)
+		late, err := f.Load("late")
+		if err != nil || late.Total().Donations != 4 {
+			t.Errorf("loaded %+v, %v", late, err)
 		}
+		b.publish(frame(now(said(1, 2, 0)), row("late", 5, 5)))
 		settle(time.Second)
-		if got := s.donations("late"); got != 4 {
-			t.Errorf("what was loaded was not put into the cache: %d", got)
+		if again, err := f.Load("late"); err != nil || again != late || late.Total().Donations != 5 {
+			t.Errorf("the place that was loaded shows %+v, %v", late.Total(), err)
 		}
 	})
 }

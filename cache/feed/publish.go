@@ -30,8 +30,8 @@ func (f *Feed) publishChanges(ctx context.Context, cache Cache, viewers Viewers)
 	}
 }
 
-// publish hands over everything that changed: the totals first, to the cache and to
-// the viewers, and then the ages that speak of them.
+// publish shows everything that changed: the totals first, and then the ages that
+// speak of them.
 func (f *Feed) publish(cache Cache, viewers Viewers) {
 	type changed struct {
 		total campaigns.Total
@@ -61,8 +61,10 @@ func (f *Feed) publish(cache Cache, viewers Viewers) {
 		totals[i] = render.NewTotal(sums[i].total, sums[i].book)
 	}
 	f.metrics.rendered.Add(float64(len(totals)))
+	if added := f.show(totals); len(added) > 0 {
+		cache.Put(added)
+	}
 	if len(totals) > 0 {
-		cache.Put(totals)
 		viewers.Publish(totals)
 	}
 	for _, b := range ledger.Books {
@@ -71,4 +73,20 @@ func (f *Feed) publish(cache Cache, viewers Viewers) {
 		}
 	}
 	viewers.Aged()
+}
+
+// show puts totals into their places and returns the places that are new.
+func (f *Feed) show(totals []*render.Total) (added []*render.Live) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range totals {
+		if l := f.shown[t.Campaign]; l != nil {
+			l.Advance(t)
+			continue
+		}
+		l := render.NewLive(t)
+		f.shown[t.Campaign] = l
+		added = append(added, l)
+	}
+	return added
 }
