@@ -26,10 +26,6 @@ func (c *Consumer) adoptLoop(ctx context.Context) {
 // closing frame, and then gives it back. The lease of the adoption lapses like any
 // other: a death between two of these steps leaves the slot to be adopted again.
 func (c *Consumer) adopt(ctx context.Context) error {
-	// Whoever could not reach the database itself gives the others time to renew.
-	if time.Since(time.Unix(0, c.troubled.Load())) < c.config.LeaseTTL {
-		return nil
-	}
 	// Asked before anything is read, and before a term is raised for nothing while
 	// the broker is away.
 	asked, err := c.watermark(ctx)

@@ -27,7 +27,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -192,10 +191,6 @@ type Consumer struct {
 	mu      sync.Mutex
 	open    *writer
 	changed chan struct{}
-
-	// troubled is when a renewal last failed, in Unix nanoseconds. Whoever could
-	// not renew its own lease leaves others a moment to renew theirs.
-	troubled atomic.Int64
 }
 
 // New makes a consumer; Run starts it.

@@ -49,7 +49,7 @@ const (
 )
 
 var (
-	errDead = errors.New("this process is dead")
+	errDead = fmt.Errorf("%w: this process is dead", ledger.ErrUnavailable)
 	errLost = errors.New("lost on the way")
 )
 
@@ -70,7 +70,8 @@ type instance struct {
 	rand   *rand.Rand
 	wakes  [kinds]time.Time // when goroutines of each kind go on after a freeze
 	nap    *nap             // waiting for its place
-	death  *place           // waiting for its place
+	asleep bool
+	death  *place // waiting for its place
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -79,13 +80,13 @@ type instance struct {
 
 // faults counts what was done, so that a run that did nothing proves nothing.
 type faults struct {
-	napsBefore, napsAfter, deathsBefore, deathsAfter                      atomic.Int64
-	framesRefused, framesUnanswered, commitsUnanswered, acksLost, adopted atomic.Int64
+	napsBefore, napsAfter, deathsBefore, deathsAfter                                    atomic.Int64
+	framesRefused, framesUnanswered, commitsUnanswered, acksLost, adopted, databaseAway atomic.Int64
 }
 
 func (f *faults) String() string {
-	return fmt.Sprintf("%d freezes before and %d after a commit, %d deaths before and %d after, %d frames refused and %d unanswered, %d commits unanswered, %d acks lost",
-		f.napsBefore.Load(), f.napsAfter.Load(), f.deathsBefore.Load(), f.deathsAfter.Load(), f.framesRefused.Load(), f.framesUnanswered.Load(), f.commitsUnanswered.Load(), f.acksLost.Load())
+	return fmt.Sprintf("%d freezes before and %d after a commit, %d deaths before and %d after, %d absences of the database, %d frames refused and %d unanswered, %d commits unanswered, %d acks lost",
+		f.napsBefore.Load(), f.napsAfter.Load(), f.deathsBefore.Load(), f.deathsAfter.Load(), f.databaseAway.Load(), f.framesRefused.Load(), f.framesUnanswered.Load(), f.commitsUnanswered.Load(), f.acksLost.Load())
 }
 
 // spawn starts an instance.
@@ -135,7 +136,7 @@ func (i *instance) at(p place) {
 	i.mu.Lock()
 	n, d := i.nap, i.death
 	if n != nil && n.where == p {
-		i.nap = nil
+		i.nap, i.asleep = nil, true
 	} else {
 		n = nil
 	}
@@ -159,6 +160,7 @@ func (i *instance) at(p place) {
 	i.frozen.Lock()
 	<-time.After(n.lasts)
 	i.mu.Lock()
+	i.asleep = false
 	for k, late := range n.late {
 		i.wakes[k] = time.Now().Add(late)
 	}
@@ -180,7 +182,7 @@ func (i *instance) once(in int) bool {
 func (i *instance) idle() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.nap == nil && i.death == nil && !i.dead.Load() && time.Now().After(slicesMax(i.wakes[:]))
+	return i.nap == nil && !i.asleep && time.Now().After(slicesMax(i.wakes[:]))
 }
 
 func slicesMax(times []time.Time) (last time.Time) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 
 var (
 	simulationSeed = flag.Uint64("simulation.seed", 0, "seed of the simulation's schedule; 0 draws one")
-	simulationFor  = flag.Duration("simulation.for", 18*time.Second, "how long the simulation goes on giving")
+	simulationFor  = flag.Duration("simulation.for", 21*time.Second, "how long the simulation goes on giving")
 )
 
 // What the simulation runs on: everything an order of magnitude shorter than in
@@ -32,8 +33,8 @@ var (
 const (
 	simInstances = 4
 	simCampaigns = 20
-	simAckWait   = time.Second
-	simLease     = 2 * time.Second
+	simAckWait   = 700 * time.Millisecond
+	simLease     = 1400 * time.Millisecond
 	// simEnvelopeEvery and simEnvelope are the donors' pace: 1,000 donations/s.
 	simEnvelopeEvery = 5 * time.Millisecond
 	simEnvelope      = 5
@@ -44,10 +45,10 @@ const (
 var (
 	// A process that wakes before its lease has lapsed, and publishes a frame
 	// before it knows what it committed when it froze.
-	wakeIgnorant = nap{where: afterCommit, lasts: simAckWait + simAckWait/4, late: [kinds]time.Duration{recording: 500 * time.Millisecond, answering: 500 * time.Millisecond, adopting: time.Second}}
+	wakeIgnorant = nap{where: afterCommit, lasts: simAckWait + simAckWait/3, late: [kinds]time.Duration{recording: 400 * time.Millisecond, answering: 400 * time.Millisecond, adopting: 400 * time.Millisecond}}
 	// A process that wakes after its slot was adopted and closed, and records on
 	// before it learns that from its lease.
-	wakeZombie = nap{where: beforeCommit, lasts: simLease + simLease/2, late: [kinds]time.Duration{renewing: 700 * time.Millisecond, publishing: 700 * time.Millisecond, adopting: time.Second}}
+	wakeZombie = nap{where: beforeCommit, lasts: simLease + simLease/2, late: [kinds]time.Duration{renewing: 600 * time.Millisecond, publishing: 600 * time.Millisecond, adopting: 600 * time.Millisecond}}
 )
 
 // TestSimulation runs four ledger processes on one stream, freezes and kills them,
@@ -75,7 +76,8 @@ type simulation struct {
 	faults faults
 
 	mu        sync.Mutex
-	instances []*instance
+	instances []*instance // alive
+	dead      []*instance
 	spawned   uint64
 
 	looks  []look
@@ -141,7 +143,6 @@ func (s *simulation) run() {
 	var faulty sync.WaitGroup
 	faulty.Go(func() { s.give(giving) })
 	faulty.Go(func() { s.schedule(giving) })
-	faulty.Go(func() { s.takeDatabaseAway(giving) })
 	faulty.Wait()
 	gave := time.Now()
 
@@ -164,7 +165,7 @@ func (s *simulation) run() {
 	for _, i := range s.instances {
 		i.cancel()
 	}
-	for _, i := range s.instances {
+	for _, i := range slices.Concat(s.instances, s.dead) {
 		<-i.ended
 	}
 }
@@ -178,7 +179,7 @@ func (s *simulation) spawn() {
 		AckWait: simAckWait, HoldMax: 5 * time.Second, BatchMessages: 10, FetchWait: 50 * time.Millisecond, RecordEvery: time.Millisecond,
 		LeaseTTL: simLease, RenewEvery: simLease / 5, AdoptEvery: simLease / 10,
 		FrameEvery: 20 * time.Millisecond, IdleFrameEvery: 40 * time.Millisecond, SnapshotEvery: 500 * time.Millisecond, StopTimeout: 5 * time.Second,
-	}, s.server.Connect(), s.openDB(), odds{frameRefused: 200, frameUnanswered: 200, commitUnanswered: 80, ackLost: 40}, &s.faults, s.log)
+	}, s.server.Connect(), s.openDB(), odds{frameRefused: 400, frameUnanswered: 400, commitUnanswered: 100, ackLost: 1500}, &s.faults, s.log)
 	if err != nil {
 		s.t.Error(err)
 		return
@@ -196,16 +197,17 @@ func (s *simulation) replace(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		dead := 0
-		for n := 0; n < len(s.instances); n++ {
-			if i := s.instances[n]; i.dead.Load() {
-				s.instances = append(s.instances[:n], s.instances[n+1:]...)
-				<-i.ended
-				dead++
+		living := len(s.instances)
+		s.instances = slices.DeleteFunc(s.instances, func(i *instance) bool {
+			if !i.dead.Load() {
+				return false
 			}
-		}
+			s.dead = append(s.dead, i)
+			return true
+		})
+		died := living - len(s.instances)
 		s.mu.Unlock()
-		for range dead {
+		for range died {
 			s.spawn()
 		}
 	}
@@ -248,72 +250,86 @@ func (s *simulation) give(ctx context.Context) {
 
 func simCampaign(donor uint64) string { return fmt.Sprint("campaign-", donor%simCampaigns) }
 
-// schedule freezes and kills, one process after the other, so that there is always
-// one that works on.
+// schedule does one thing at a time and lets everybody recover from it, so that
+// as_of moves on in between: a claim that nobody makes cannot be false.
 func (s *simulation) schedule(ctx context.Context) {
-	plans := []func(*instance){
-		func(i *instance) { i.plan(wakeIgnorant) },
-		func(i *instance) { i.plan(wakeZombie) },
-		func(i *instance) { i.plan(wakeIgnorant) },
-		func(i *instance) { i.doom(afterCommit) },
-		func(i *instance) { i.plan(wakeZombie) },
-		func(i *instance) { i.doom(beforeCommit) },
-	}
-	for n := 0; ; n++ {
-		select {
-		case <-time.After(700*time.Millisecond + time.Duration(s.rand.Int64N(int64(300*time.Millisecond)))):
-		case <-ctx.Done():
-			return
-		}
-		s.mu.Lock()
-		busy := 0
-		var free []*instance
-		for _, i := range s.instances {
-			if i.idle() && i.frozen.TryRLock() {
-				i.frozen.RUnlock()
-				free = append(free, i)
-			} else {
-				busy++
-			}
-		}
-		s.mu.Unlock()
-		if busy >= simInstances/2 || len(free) == 0 {
-			n--
-			continue
-		}
-		plans[n%len(plans)](free[s.rand.IntN(len(free))])
-	}
-}
-
-// takeDatabaseAway locks the tables that everybody needs for longer than a lease.
-func (s *simulation) takeDatabaseAway(ctx context.Context) {
 	conn, err := pgx.Connect(context.Background(), s.url+"&search_path=spillway")
 	if err != nil {
 		s.t.Error(err)
 		return
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	for {
+	freeze := func(n nap) func() {
+		return func() {
+			i := s.pick()
+			s.log.Info("freeze", "instance", i.name, "where", n.where, "for", n.lasts)
+			i.plan(n)
+			s.wait(ctx, i.idle)
+		}
+	}
+	kill := func(p place) func() {
+		return func() {
+			before := s.faults.adopted.Load()
+			i := s.pick()
+			s.log.Info("kill", "instance", i.name, "where", p)
+			i.doom(p)
+			s.wait(ctx, func() bool { return s.faults.adopted.Load() > before })
+		}
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		s.wait(ctx, func() bool { return s.fresh(300 * time.Millisecond) })
+		[]func(){
+			freeze(wakeIgnorant), freeze(wakeZombie), kill(beforeCommit), freeze(wakeIgnorant), func() { s.takeDatabaseAway(ctx, conn) },
+			freeze(wakeZombie), freeze(wakeIgnorant), kill(afterCommit), freeze(wakeZombie), freeze(wakeIgnorant),
+		}[n%10]()
+	}
+}
+
+// pick chooses a process that lives.
+func (s *simulation) pick() *instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.instances[s.rand.IntN(len(s.instances))]
+}
+
+// fresh tells whether the front-end's as_of is at most so old.
+func (s *simulation) fresh(lag time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.looks) > 0 && time.Since(s.looks[len(s.looks)-1].asOf) < lag
+}
+
+// wait blocks until ok, for as long as the schedule lasts.
+func (s *simulation) wait(ctx context.Context, ok func() bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
 		select {
-		case <-time.After(6 * time.Second):
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		tx, err := conn.Begin(context.Background())
-		if err != nil {
-			s.t.Error(err)
-			return
-		}
-		if _, err := tx.Exec(context.Background(), "LOCK TABLE slot_leases, slot_terms, slots IN ACCESS EXCLUSIVE MODE"); err != nil {
-			s.t.Error(err)
-		}
-		select {
-		case <-time.After(simLease + simLease/4):
-		case <-ctx.Done():
-		}
-		if err := tx.Rollback(context.Background()); err != nil {
-			s.t.Error(err)
-		}
+	}
+}
+
+// takeDatabaseAway locks the tables that everybody needs for longer than a lease.
+func (s *simulation) takeDatabaseAway(ctx context.Context, conn *pgx.Conn) {
+	tx, err := conn.Begin(context.Background())
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	if _, err := tx.Exec(context.Background(), "LOCK TABLE slot_leases, slot_terms, slots IN ACCESS EXCLUSIVE MODE"); err != nil {
+		s.t.Error(err)
+	}
+	s.log.Info("database away")
+	s.faults.databaseAway.Add(1)
+	select {
+	case <-time.After(simLease + simLease/4):
+	case <-ctx.Done():
+	}
+	if err := tx.Rollback(context.Background()); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -426,7 +442,7 @@ func (s *simulation) check() {
 		"deaths before a commit": s.faults.deathsBefore.Load(), "deaths after a commit": s.faults.deathsAfter.Load(),
 		"frames refused": s.faults.framesRefused.Load(), "frames unanswered": s.faults.framesUnanswered.Load(),
 		"commits unanswered": s.faults.commitsUnanswered.Load(), "acks lost": s.faults.acksLost.Load(), "adoptions": s.faults.adopted.Load(),
-		"conflicts": int64(losers), "looks": int64(len(s.looks)) / 50,
+		"absence of the database": s.faults.databaseAway.Load(), "conflicts": int64(losers), "looks": int64(len(s.looks)) / 50,
 	} {
 		if n == 0 {
 			t.Errorf("the schedule made no %s", what)

@@ -125,14 +125,8 @@ func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
 		renew, cancel := context.WithTimeout(ctx, c.config.LeaseTTL)
 		err := c.store.Renew(renew, w.lease, c.config.LeaseTTL)
 		cancel()
-		switch {
-		case err == nil:
+		if w.note(err) == nil {
 			c.metrics.renewed.SetToCurrentTime()
-		case errors.Is(err, ledger.ErrFenced):
-			w.end()
-			return
-		default:
-			c.troubled.Store(time.Now().UnixNano())
 		}
 	}
 }
