@@ -20,7 +20,7 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if faults := p.parse(body, d); faults != nil && len(faults) > 0 {
+		if faults := p.parse(body, d); len(faults) > 0 {
 			b.Fatal(faults)
 		}
 	}
