@@ -32,12 +32,6 @@ const (
 	statesTimeout = AskTimeout
 )
 
-// stateAnswer is the reply on the wire. Money stays int64: encoding/json keeps it.
-type stateAnswer struct {
-	Failed bool          `json:"failed,omitempty"` // the database could not be asked
-	State  *ledger.State `json:"state,omitempty"`
-}
-
 // AskDonation asks the ledger role for a donation's state. It returns within
 // AskTimeout, or when ctx ends if that is sooner. A donation that the ledger does
 // not hold is a State with Found false.
@@ -59,7 +53,11 @@ func (b *Broker) AskDonation(ctx context.Context, id ingest.ID) (ledger.State, e
 	if err := json.Unmarshal(m.Data, &a); err != nil || a.Failed || a.State == nil {
 		return ledger.State{}, fmt.Errorf("ask for a donation: %w: no answer from the database", ErrUnavailable)
 	}
-	return *a.State, nil
+	state, ok := a.State.decode()
+	if !ok {
+		return ledger.State{}, fmt.Errorf("ask for a donation: %w: the answer cannot be read", ErrUnavailable)
+	}
+	return state, nil
 }
 
 // ServeDonations answers AskDonation until ctx ends, together with every other
@@ -128,8 +126,7 @@ func (b *Broker) serve(ctx context.Context, batch []*nats.Msg, answer func(conte
 		}
 		reply := stateAnswer{Failed: err != nil}
 		if err == nil {
-			state := states[ingest.ID(m.Data)]
-			reply.State = &state
+			reply.State = encodeState(states[ingest.ID(m.Data)])
 		}
 		data, err := json.Marshal(reply)
 		if err == nil {
