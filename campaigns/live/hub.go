@@ -81,7 +81,9 @@ func (c Config) withDefaults() Config {
 // event is one encoding, shared by all who are sent it.
 type event struct {
 	at       time.Time // when it was encoded: an age encoded earlier is not sent after it
-	position render.Position
+	age      *render.Age
+	position render.Position // of a total
+	behind   bool            // of an age: older than the book's, see topic.ageOf
 	bytes    []byte
 }
 
@@ -97,7 +99,8 @@ type Hub struct {
 
 	// buckets hold all viewers, spread over the ticks of a heartbeat's round.
 	buckets []bucket
-	next    atomic.Uint64 // the bucket of the next viewer, in turn
+	turn    atomic.Uint64 // the bucket whose heartbeats go out with the next tick
+	arrived atomic.Uint64 // viewers so far
 	viewers atomic.Int64
 	stopped atomic.Bool
 
@@ -162,7 +165,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, b := range ledger.Books {
 		stale[b] = h.ages.Age(b).Stale(h.cfg.Now())
 	}
-	for turn := 0; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			h.stop()
@@ -179,8 +182,9 @@ func (h *Hub) Run(ctx context.Context) error {
 					h.tell(beats, b)
 				}
 			}
+			turn := h.turn.Load()
 			h.beat(&h.buckets[turn], beats, 0)
-			turn = (turn + 1) % len(h.buckets)
+			h.turn.Store((turn + 1) % uint64(len(h.buckets)))
 		}
 	}
 }
@@ -213,7 +217,7 @@ func (h *Hub) send(later *time.Timer) {
 	var soonest time.Duration
 	waiting := dirty[:0]
 	for _, tp := range dirty {
-		if wait := tp.sendPaced(h, now, pace); wait > 0 {
+		if wait := tp.send(h, now, pace); wait > 0 {
 			if len(waiting) == 0 || wait < soonest {
 				soonest = wait
 			}
@@ -229,17 +233,26 @@ func (h *Hub) send(later *time.Timer) {
 	later.Reset(soonest)
 }
 
+// place is the bucket of a viewer who comes now: one of the half that was served
+// last, so that the first heartbeat is half a round away at least (the age has
+// just been told), and viewers who come together are spread.
+func (h *Hub) place() *bucket {
+	n := uint64(len(h.buckets))
+	back := 1 + h.arrived.Add(1)%((n+1)/2)
+	return &h.buckets[(h.turn.Load()+n-back)%n]
+}
+
 // beats are the heartbeats of one tick: one encoding per book, made when needed.
 type beats struct {
 	at    time.Time
+	pace  time.Duration
 	ages  [ledger.Rehearsal + 1]*render.Age
 	event [ledger.Rehearsal + 1]*event
 }
 
-// newBeats reads the ages. What they speak of has been noted before, so whoever
-// sends one sends its viewer's news first.
+// newBeats reads the ages. What they speak of has been noted before.
 func (h *Hub) newBeats() *beats {
-	b := &beats{at: h.cfg.Now()}
+	b := &beats{at: h.cfg.Now(), pace: h.pace()}
 	for _, book := range ledger.Books {
 		b.ages[book] = h.ages.Age(book)
 	}
@@ -248,9 +261,13 @@ func (h *Hub) newBeats() *beats {
 
 func (b *beats) of(book ledger.Book) *event {
 	if b.event[book] == nil {
-		b.event[book] = &event{at: b.at, bytes: render.AppendHeartbeat(nil, b.ages[book], b.at)}
+		b.event[book] = b.say(b.ages[book])
 	}
 	return b.event[book]
+}
+
+func (b *beats) say(age *render.Age) *event {
+	return &event{at: b.at, age: age, bytes: render.AppendHeartbeat(nil, age, b.at)}
 }
 
 // tell sends the age to every viewer of a book: the stated bound broke or healed.
@@ -260,9 +277,7 @@ func (h *Hub) tell(beats *beats, book ledger.Book) {
 	}
 }
 
-// beat sends the age to the bucket's viewers, of one book or, with 0, of all. A
-// viewer whose campaign has news that waits for its turn is sent them first,
-// whatever the pace: the age may speak of them.
+// beat sends the age to the bucket's viewers, of one book or, with 0, of all.
 func (h *Hub) beat(b *bucket, beats *beats, book ledger.Book) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -270,8 +285,11 @@ func (h *Hub) beat(b *bucket, beats *beats, book ledger.Book) {
 		if book != 0 && v.book != book {
 			continue
 		}
-		v.topic.sendNow(h, beats.at)
-		v.beat.Store(beats.of(v.book))
+		e := v.topic.ageOf(h, beats)
+		if e == nil {
+			e = beats.of(v.book)
+		}
+		v.beat.Store(e)
 		v.rouse()
 	}
 }

@@ -18,6 +18,7 @@ type topic struct {
 	news    *render.Total // noted and not encoded yet; nil for none
 	queued  bool          // is in the hub's dirty list
 	sentAt  time.Time     // when event was encoded
+	behind  *event        // the last age that ageOf gave
 	viewers []*viewer
 }
 
@@ -38,39 +39,49 @@ func (tp *topic) note(t *render.Total) (enqueue bool) {
 	return enqueue
 }
 
-// sendPaced sends the news, unless the last event is younger than pace: then it
-// returns how long to wait, and the topic stays in the dirty list.
-func (tp *topic) sendPaced(h *Hub, now time.Time, pace time.Duration) (wait time.Duration) {
+// send sends the news, unless the last event is younger than pace: then it returns
+// how long to wait, and the topic stays in the dirty list.
+func (tp *topic) send(h *Hub, now time.Time, pace time.Duration) (wait time.Duration) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	if tp.news != nil {
-		if wait = tp.sentAt.Add(pace).Sub(now); wait > 0 {
-			return wait
-		}
-		tp.encode(h, now)
-	}
-	tp.queued = false
-	return 0
+	wait = tp.encode(h, now, pace)
+	tp.queued = wait > 0
+	return wait
 }
 
-// sendNow sends the news, if any, whatever the pace. A queued topic stays queued.
-func (tp *topic) sendNow(h *Hub, now time.Time) {
+// ageOf is the age that the topic's viewers may be told when the book's speaks of
+// news that still waits for its turn: that of the last event. It is nil when
+// nothing waits, or need not any more: then the book's holds.
+func (tp *topic) ageOf(h *Hub, beats *beats) *event {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	if tp.news != nil {
-		tp.encode(h, now)
+	if tp.encode(h, beats.at, beats.pace) == 0 { // it stays queued, with nothing left to send
+		return nil
 	}
+	if tp.behind == nil || tp.behind.at != beats.at {
+		tp.behind = beats.say(tp.event.Load().age)
+		tp.behind.behind = true
+	}
+	return tp.behind
 }
 
-// encode makes the news the newest event and wakes the viewers. The caller holds
-// mu, so the age that is read here speaks of nothing that is not noted.
-func (tp *topic) encode(h *Hub, now time.Time) {
+// encode makes the news, if any, the newest event and wakes the viewers, or returns
+// how long to wait with it. The caller holds mu, so the age that is read here speaks
+// of nothing that is not noted.
+func (tp *topic) encode(h *Hub, now time.Time, pace time.Duration) (wait time.Duration) {
 	t := tp.news
+	if t == nil {
+		return 0
+	}
+	if wait = tp.sentAt.Add(pace).Sub(now); wait > 0 {
+		return wait
+	}
 	tp.news, tp.sentAt = nil, now
 	age := h.ages.Age(t.Book)
-	tp.event.Store(&event{at: now, position: t.Position(), bytes: t.AppendEvent(nil, age, now)})
+	tp.event.Store(&event{at: now, age: age, position: t.Position(), bytes: t.AppendEvent(nil, age, now)})
 	h.metrics.events.Inc()
 	for _, v := range tp.viewers {
 		v.rouse()
 	}
+	return 0
 }

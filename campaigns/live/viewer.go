@@ -75,12 +75,13 @@ func (h *Hub) Watch(book ledger.Book, slug string, after *render.Position, gone 
 			if err = h.write(send, e); err != nil {
 				break
 			}
-			position, at = e.position, e.at
+			position, at, age = e.position, e.at, e.age
 		}
-		if beat != nil && beat.at.After(at) {
-			at = beat.at
-			err = h.write(send, beat)
+		if beat == nil || beat.at.Before(at) || beat.behind && beat.age.AsOf.Before(age.AsOf) {
+			continue // nothing, or less than was said already
 		}
+		at, age = beat.at, beat.age
+		err = h.write(send, beat)
 	}
 	return err
 }
@@ -106,7 +107,7 @@ func (h *Hub) join(v *viewer, slug string) {
 	tp.mu.Unlock()
 	s.mu.Unlock()
 
-	v.bucket = &h.buckets[h.next.Add(1)%uint64(len(h.buckets))]
+	v.bucket = h.place()
 	v.bucket.mu.Lock()
 	v.inBucket = len(v.bucket.viewers)
 	v.bucket.viewers = append(v.bucket.viewers, v)
