@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"spillway/ledger/money"
 	"spillway/loadtest/audit"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
@@ -56,6 +57,7 @@ func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Rep
 	r := &rehearsal{cfg: &cfg, deps: &deps, shown: newDisplay(deps.Show)}
 	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
 		Resumed: cfg.Resume, Before: -1, After: -1}
+	r.report.Currency = onlyCurrency(cfg.Source.Campaigns())
 	if err := r.open(); err != nil {
 		return nil, err
 	}
@@ -69,6 +71,16 @@ func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Rep
 	}
 	r.conclude()
 	return r.report, nil
+}
+
+// onlyCurrency is the currency of all campaigns, "" when there are several.
+func onlyCurrency(all []trace.Campaign) money.Currency {
+	for _, c := range all {
+		if c.Currency != all[0].Currency {
+			return ""
+		}
+	}
+	return all[0].Currency
 }
 
 // open opens the record and reads what was there before.

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"time"
 
+	"spillway/ledger/money"
 	"spillway/loadtest/audit"
 )
 
@@ -16,8 +17,10 @@ type Report struct {
 	Run    string `json:"run"`
 	Source string `json:"source"`
 	Speed  string `json:"speed,omitempty"`
-	Target string `json:"target"`
-	Record string `json:"record"`
+	// Currency of all rows; "" when they are of several.
+	Currency money.Currency `json:"currency,omitempty"`
+	Target   string         `json:"target"`
+	Record   string         `json:"record"`
 	// Session counts the starts of this run, Resumed tells whether this one went on
 	// where another was broken off.
 	Session   int       `json:"session"`
@@ -45,7 +48,8 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Failures say why the proof does not hold, one line each; empty when it does.
 	Failures []string `json:"failures,omitempty"`
-	Holds    bool     `json:"holds"`
+	// Holds tells whether the proof holds.
+	Holds bool `json:"proven"`
 }
 
 // Sending is what one session's rows came to, probes left out unless said.

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"spillway/cmd/spillway/internal/config"
+	"spillway/deploy/onebox"
+	"spillway/loadtest"
+	"spillway/loadtest/gift"
+	"spillway/loadtest/record"
+	"spillway/loadtest/trace"
+)
+
+// rehearseCommand replays a giving day and proves the outcome.
+type rehearseCommand struct {
+	Replay    string        `placeholder:"FILE" type:"path" help:"Recorded event to replay: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency."`
+	Speed     float64       `default:"1" help:"How many times faster than it was to replay the event."`
+	Copies    int           `default:"1" help:"Send every row this many times, each under a key of its own."`
+	Rate      float64       `placeholder:"R" help:"In place of a file: a synthetic giving day of R gifts per second."`
+	For       time.Duration `placeholder:"D" help:"How long the synthetic giving day lasts."`
+	Campaigns int           `default:"500" help:"Campaigns of the synthetic giving day; the first gets the most. 1 sends every gift to one."`
+
+	Target string `placeholder:"URL" help:"Front-end, or the proxy before many; the running 'spillway up' of --data when not given."`
+	Data   string `placeholder:"DIR" type:"path" help:"Data folder of a running 'spillway up', for the audit and as the target. Without it and without a target a private one is started and removed afterwards."`
+	config.Broker
+	config.Database
+	config.SecretsFile
+
+	RunName     string        `name:"run" env:"SPILLWAY_RUN" placeholder:"NAME" help:"Name of the run. The same name over the same rows sends the same keys, so it adds nothing."`
+	Resume      bool          `help:"Go on with a run whose generator was stopped or killed; needs --run or --record."`
+	Record      string        `placeholder:"FILE" type:"path" help:"The run's record of every attempt and answer; a folder for one per run. In the data folder when not given."`
+	JSON        string        `name:"json" env:"SPILLWAY_REHEARSE_JSON" placeholder:"FILE" type:"path" help:"Write the whole report to this file."`
+	Connections int           `default:"256" help:"Connections to the target; when all are busy requests wait, and the waiting counts."`
+	Patience    time.Duration `default:"2m" help:"How long a gift without a definite answer is sent again."`
+	Timeout     time.Duration `name:"request-timeout" default:"10s" help:"When the answer to one attempt counts as unknown."`
+	Drain       time.Duration `default:"2m" help:"How long totals may stand still after the last answer before the wait for them is given up."`
+	Watchers    int           `default:"8" help:"Readers of live totals beside the gifts, half polling, half streaming."`
+	NoProbes    bool          `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
+}
+
+// Help is shown by --help.
+func (rehearseCommand) Help() string {
+	return `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; and then holds the record against the ledger, the totals and what watchers read. Its campaigns are marked as rehearsal and live in tables of their own.
+
+Exit status: 0 when the proof holds, 1 when it does not, 2 when the rehearsal could not be made. Ctrl-C stops the sending, drains and audits what was sent; twice stops at once, and --resume goes on.
+
+Examples:
+    spillway rehearse --rate 500 --for 30s
+    spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
+    spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday
+    spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume
+    spillway rehearse --rate 5000 --for 10m --campaigns 1 --target https://give.example.org --secrets secrets.json \
+        --nats-url nats://spillway:password@broker:4222 --database-url postgres://spillway:password@db/spillway`
+}
+
+// Run rehearses; see Help for the exit status.
+func (c *rehearseCommand) Run(p *process) error {
+	report, err := c.rehearse(p)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "spillway rehearse: %v\n", err)
+		return exitStatus(exitUsage)
+	}
+	if !report.Holds {
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err error) {
+	if err := c.name(); err != nil {
+		return nil, err
+	}
+	source, speed, err := c.source()
+	if err != nil {
+		return nil, err
+	}
+	// Ctrl-C ends the sending; draining and the audit go on.
+	ctx, stop := context.WithoutCancel(p.ctx), p.ctx.Done()
+	screen := newScreen(p.stderr)
+	defer screen.end()
+
+	at := &place{command: c, log: p.log}
+	defer at.close()
+	if c.Target == "" && c.Data == "" && c.DatabaseURL == "" {
+		private, err := startPrivate(p, screen)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, private.end(report != nil && report.Holds)) }()
+		at.data = private.data
+	} else if err := at.choose(); err != nil {
+		return nil, err
+	}
+	where, err := at.find()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := readSecrets(where.secrets)
+	if err != nil {
+		return nil, fmt.Errorf("the rehearsal's credential: %w", err)
+	}
+	store, err := at.campaigns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+
+	report, err = loadtest.Run(ctx, stop, loadtest.Config{
+		Run: c.RunName, Source: source, Copies: c.copies(), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
+		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
+		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log})
+	if err != nil {
+		return nil, err
+	}
+	screen.end()
+	return report, c.tell(p, report)
+}
+
+// tell prints the report, and writes it where it was asked for.
+func (c *rehearseCommand) tell(p *process, report *loadtest.Report) error {
+	if c.JSON != "" {
+		content, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.JSON, append(content, '\n'), 0o644); err != nil { //nolint:gosec // a report holds no secrets
+			return err
+		}
+	}
+	return report.WriteTable(p.stdout)
+}
+
+// name sees to the run's name: given, that of the record to resume, or new.
+func (c *rehearseCommand) name() error {
+	switch {
+	case c.RunName != "":
+		return nil
+	case !c.Resume:
+		var chance [2]byte
+		_, _ = rand.Read(chance[:]) // cannot fail (crypto/rand)
+		c.RunName = time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(chance[:])
+		return nil
+	case c.Record != "":
+		header, _, err := record.Scan(c.Record, record.Visitor{})
+		if err != nil {
+			return fmt.Errorf("--resume: %w", err)
+		}
+		c.RunName = header.Run
+		return nil
+	}
+	text := "--resume needs --run NAME or --record FILE"
+	if c.Data != "" {
+		found, _ := filepath.Glob(filepath.Join(c.Data, recordsFolder, "*"+recordSuffix)) // the pattern is well-formed
+		for i := range found {
+			found[i] = strings.TrimSuffix(filepath.Base(found[i]), recordSuffix)
+		}
+		if len(found) > 0 {
+			text += "; runs there: " + strings.Join(found, ", ")
+		}
+	}
+	return errors.New(text)
+}
+
+// source opens what is replayed, and says how fast for people.
+func (c *rehearseCommand) source() (source trace.Source, speed string, err error) {
+	switch {
+	case c.Replay != "" && (c.Rate != 0 || c.For != 0):
+		return nil, "", errors.New("--replay and --rate do not go together")
+	case c.Replay != "":
+		source, err = trace.Scan(c.Replay, trace.Options{Speed: c.Speed, Copies: c.Copies})
+		return source, strconv.FormatFloat(c.Speed, 'f', -1, 64), err
+	case c.Rate == 0 || c.For == 0:
+		return nil, "", errors.New("say what to send: --replay FILE, or --rate R --for D")
+	case c.Speed != 1 || c.Copies != 1:
+		return nil, "", errors.New("--speed and --copies belong to --replay")
+	}
+	// The run's name draws the amounts, so that a repeated run sends the same.
+	var seed uint64 = 14695981039346656037 // FNV-1a, 64 bits
+	for i := range len(c.RunName) {
+		seed = (seed ^ uint64(c.RunName[i])) * 1099511628211
+	}
+	source, err = trace.NewProfile(trace.ProfileConfig{Rate: c.Rate, For: c.For, Campaigns: c.Campaigns, Seed: seed})
+	return source, "", err
+}
+
+// copies is how many keys each row has.
+func (c *rehearseCommand) copies() int { return c.Copies }
+
+// Where records are kept when nobody says where.
+const (
+	recordsFolder = "rehearsals"
+	recordSuffix  = ".record"
+)
+
+// recordPath is where the run's record is; data is "" without a data folder.
+func (c *rehearseCommand) recordPath(data string) string {
+	name := c.RunName + recordSuffix
+	if _, err := gift.NewRun(c.RunName, "", [32]byte{}); err != nil {
+		name = "refused" // by the rehearsal, before it is created
+	}
+	switch info, err := os.Stat(c.Record); {
+	case c.Record != "" && (err == nil && info.IsDir() || strings.HasSuffix(c.Record, string(filepath.Separator))):
+		return filepath.Join(c.Record, name)
+	case c.Record != "":
+		return c.Record
+	case data != "":
+		return filepath.Join(data, recordsFolder, name)
+	}
+	return filepath.Join(filepath.Dir(config.DataDefault()), "spillway-"+recordsFolder, name)
+}
+
+var errNoPlace = errors.New("the audit needs to know where the installation is: --data DIR of a running 'spillway up', or --database-url with --nats-url and --secrets")
+
+// choose says which data folder is meant, if any.
+func (a *place) choose() error {
+	c := a.command
+	switch {
+	case c.Data != "":
+		a.data = c.Data
+	case c.DatabaseURL == "":
+		// A target alone: the data folder that `up` uses by itself, if it runs there.
+		if _, err := onebox.ReadRun(config.DataDefault()); err != nil {
+			return errNoPlace
+		}
+		a.data = config.DataDefault()
+	case c.Target == "":
+		return errors.New("--database-url needs --target URL beside it")
+	case c.Secrets == "":
+		return errors.New("--database-url needs --secrets FILE beside it: the rehearsal's credential is in there")
+	}
+	return nil
+}

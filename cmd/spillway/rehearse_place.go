@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	campaigndb "spillway/campaigns/postgres"
+	"spillway/cmd/spillway/internal/config"
+	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/deploy/onebox"
+	"spillway/ingest/broker"
+	"spillway/ledger"
+	"spillway/loadtest/audit"
+	auditdb "spillway/loadtest/audit/postgres"
+)
+
+// place is the installation that is rehearsed. It is looked up again at each use,
+// because an `up` that was killed in the middle of a rehearsal comes back with
+// other ports.
+type place struct {
+	command *rehearseCommand
+	log     *slog.Logger
+	data    string // "" when the command says where everything is
+
+	// the broker, while it is asked for its backlog
+	group  *lifecycle.Group
+	broker *broker.Broker
+	shards int
+	asked  string // its URL
+}
+
+// addresses is where an installation's parts are.
+type addresses struct{ target, database, nats, secrets string }
+
+// find returns the addresses as they are now. What the command was told counts first.
+func (a *place) find() (addresses, error) {
+	c := a.command
+	at := addresses{target: c.Target, database: c.DatabaseURL.Reveal(), nats: c.NATSURL.Reveal(), secrets: c.Secrets}
+	if a.data == "" {
+		return at, nil
+	}
+	run, err := onebox.ReadRun(a.data)
+	if errors.Is(err, onebox.ErrNotRunning) {
+		return at, fmt.Errorf("%w; start it: spillway up --data %s", err, a.data)
+	}
+	if err != nil {
+		return at, err
+	}
+	or := func(s *string, other string) {
+		if *s == "" {
+			*s = other
+		}
+	}
+	or(&at.target, run.HTTPURL)
+	or(&at.database, run.DatabaseURL)
+	or(&at.nats, run.NATSURL)
+	or(&at.secrets, run.SecretsFile)
+	return at, nil
+}
+
+// campaigns opens the store of campaigns.
+func (a *place) campaigns(context.Context) (*campaigndb.Store, error) {
+	at, err := a.find()
+	if err != nil {
+		return nil, err
+	}
+	return campaigndb.Open(campaigndb.Config{URL: at.database, Application: "spillway rehearse"})
+}
+
+// view starts the audit's view of the ledger.
+func (a *place) view(ctx context.Context) (audit.Ledger, func(), error) {
+	at, err := a.find()
+	if err != nil {
+		return nil, nil, err
+	}
+	return auditdb.Begin(ctx, at.database)
+}
+
+func (a *place) count(ctx context.Context, prefix string) (int64, error) {
+	at, err := a.find()
+	if err != nil {
+		return 0, err
+	}
+	return auditdb.Count(ctx, at.database, prefix)
+}
+
+// backlogTimeout bounds asking the broker once.
+const backlogTimeout = 5 * time.Second
+
+// backlog counts what the ledger has not acknowledged; nil when nobody said
+// where the broker is.
+func (a *place) backlog() func(context.Context) (int64, error) {
+	if at, err := a.find(); err == nil && at.nats == "" {
+		return nil
+	}
+	return func(ctx context.Context) (n int64, err error) {
+		defer func() {
+			if err != nil {
+				a.close() // and look where it is now the next time
+			}
+		}()
+		ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
+		defer cancel()
+		at, err := a.find()
+		if err != nil {
+			return 0, err
+		}
+		if a.broker == nil || a.asked != at.nats {
+			if err := a.connect(ctx, at.nats); err != nil {
+				return 0, err
+			}
+		}
+		for shard := range a.shards {
+			lag, err := a.broker.Source(ledger.Rehearsal, shard).Lag(ctx)
+			if err != nil {
+				return 0, err
+			}
+			n += int64(lag.Pending) + int64(lag.AckPending) //nolint:gosec // far below 2^63
+		}
+		return n, nil
+	}
+}
+
+func (a *place) connect(ctx context.Context, url string) error {
+	a.close()
+	named := a.command.Broker
+	named.NATSURL = config.Secret(url)
+	group := lifecycle.New(a.log)
+	b, shards, err := verifyBroker(&process{ctx: ctx, log: a.log}, group, brokerAt(named, config.Topology{Replicas: 1}, nil, "spillway rehearse"))
+	if err != nil {
+		return errors.Join(err, group.Stop())
+	}
+	a.group, a.broker, a.shards, a.asked = group, b, shards, url
+	return nil
+}
+
+// close lets go of the broker.
+func (a *place) close() {
+	if a.group == nil {
+		return
+	}
+	if err := a.group.Stop(); err != nil {
+		a.log.Debug("close the broker's connection", "error", err)
+	}
+	a.group, a.broker = nil, nil
+}

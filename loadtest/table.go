@@ -1,0 +1,208 @@
+package loadtest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"spillway/ledger/money"
+	"spillway/loadtest/audit"
+)
+
+// Line writes the state of things in one line for people.
+func (p *Progress) Line() string {
+	if !p.Sending {
+		switch {
+		case p.Phase == "draining" && p.Backlog >= 0:
+			return fmt.Sprintf("draining: %s envelopes left, totals %s behind the last answer", count(p.Backlog), short(p.Behind))
+		case p.Phase == "draining":
+			return fmt.Sprintf("draining: totals %s behind the last answer", short(p.Behind))
+		}
+		return p.Phase
+	}
+	text := fmt.Sprintf("sent %s of %s (%.0f/s)  acked %s (%.0f/s)  p99 %s  lag %s  under way %s",
+		count(p.Sent), count(p.Planned), p.SentRate, count(p.Accepted), p.AckRate, short(p.P99), short(p.Lag), count(p.Waiting))
+	if p.Refused > 0 {
+		text += "  refused " + count(p.Refused)
+	}
+	if p.Unknown > 0 {
+		text += "  unknown answers " + count(p.Unknown)
+	}
+	if p.Left > 0 {
+		return text + "  " + p.Left.Round(time.Second).String() + " left"
+	}
+	return text
+}
+
+// WriteTable writes the report for people.
+func (r *Report) WriteTable(w io.Writer) error {
+	var b bytes.Buffer
+	r.writeSending(&b)
+	r.writeAudit(&b)
+	r.writeSums(&b)
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "Careful: %s\n", warning)
+	}
+	if r.Holds {
+		fmt.Fprintf(&b, "\nThe proof holds: every answer that was given is accounted for.\n")
+	} else {
+		fmt.Fprintf(&b, "\nTHE PROOF DOES NOT HOLD\n")
+		for _, f := range r.Failures {
+			fmt.Fprintf(&b, "  %s\n", f)
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (r *Report) writeSending(b *bytes.Buffer) {
+	s := &r.Sending
+	fmt.Fprintf(b, "\nRun %s of %s", r.Run, r.Source)
+	if r.Speed != "" {
+		fmt.Fprintf(b, " at %s times its speed", r.Speed)
+	}
+	fmt.Fprintf(b, " against %s", r.Target)
+	if r.Session > 1 {
+		how := "again"
+		if r.Resumed {
+			how = "resumed"
+		}
+		fmt.Fprintf(b, " (%s, session %d)", how, r.Session)
+	}
+	b.WriteString("\n\n")
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("planned", "%s rows%s", count(s.Planned), when(r.Skipped > 0, ", after %s answered in earlier sessions", count(r.Skipped)))
+	row("sent", "%s in %s: %s/s%s", count(s.Sent), short(s.For), count(int64(s.SentRate)), when(s.Attempts > s.Sent, ", in %s attempts", count(s.Attempts)))
+	row("acknowledged", "%s in %s: %s/s, best second %s", count(s.Accepted), short(s.AnsweredIn), count(int64(s.AckRate)), count(s.BestSecond))
+	row("refused", "%s", refused(s.Refused))
+	row("unknown answers", "%s; %s rows accepted later, %s given up%s", count(s.UnknownAnswers), count(s.Resolved), count(s.Unresolved),
+		when(s.Deferred > 0, "; %s times 429", count(s.Deferred)))
+	row("latency", "%s   (planned time to 202)", spread(s.Latency))
+	row("  of it waiting", "%s   (for one of the connections)", spread(s.Waiting))
+	row("own lateness", "%s", spread(s.Lateness))
+	row("own cost", "%.1f µs of CPU per request (%s requests, probes included)", s.CostMicros, count(s.Exchanges))
+	if wr := &r.Watch; wr.Watchers > 0 {
+		row("lag as read", "%s   (%s readings by %d watchers)", spread(wr.Lag), count(wr.Readings), wr.Watchers)
+		row("age as read", "%s   (time of reading - as_of)", spread(wr.Age))
+	}
+	if r.Drained {
+		row("drained", "%s after the last answer", short(r.DrainFor))
+	} else {
+		row("drained", "NO, given up after %s", short(r.DrainFor))
+	}
+	if r.Before >= 0 && r.After >= 0 {
+		row("in the ledger", "%s lines before, %s after: %s added", count(r.Before), count(r.After), count(r.After-r.Before))
+	}
+	_ = t.Flush() // into memory
+}
+
+func (r *Report) writeAudit(b *bytes.Buffer) {
+	a := r.Audit
+	fmt.Fprintf(b, "\nAudit of %s keys (%s accepted, %s refused, %s unknown of which %s recorded) in %s; target's clock %s to %s ahead\n\n",
+		count(a.Counts.Keys), count(a.Counts.Accepted), count(a.Counts.Refused), count(a.Counts.Unknown), count(a.Counts.UnknownRecorded), short(r.AuditFor),
+		short(a.ClockLow), short(a.ClockHigh))
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, c := range a.Checks {
+		verdict := string(c.Verdict())
+		if c.Verdict() == audit.Broken {
+			verdict = "BROKEN " + count(c.Broken)
+		}
+		claim := c.Claim
+		if c.Note != "" {
+			claim += " [" + c.Note + "]"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s checked\t%s\n", c.Invariant, verdict, count(c.Checked), claim)
+	}
+	_ = t.Flush() // into memory
+	for _, c := range a.Checks {
+		for i, v := range c.Violations {
+			if i == 0 {
+				fmt.Fprintf(b, "\n%s: %s\n", c.Invariant, c.Claim)
+			}
+			fmt.Fprintf(b, "  %s\n", strings.TrimSpace(strings.Join([]string{v.ID, v.Ref, v.Detail}, "  ")))
+		}
+		if more := c.Broken - int64(len(c.Violations)); more > 0 {
+			fmt.Fprintf(b, "  and %s more\n", count(more))
+		}
+	}
+}
+
+func (r *Report) writeSums(b *bytes.Buffer) {
+	s := &r.Audit.Sums
+	currency := r.Currency
+	amount := func(rows, minor int64) string {
+		if rows < 0 {
+			return "not read"
+		}
+		if currency == "" {
+			return fmt.Sprintf("%s minor units in %s gifts", count(minor), count(rows))
+		}
+		return fmt.Sprintf("%s in %s gifts", money.Amount{Minor: minor, Currency: currency}, count(rows))
+	}
+	b.WriteString("\n")
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  source\t%s\n  ledger\t%s\n  public\t%s\n", amount(s.SourceRows, s.SourceMinor), amount(s.LedgerRows, s.LedgerMinor), amount(s.PublicRows, s.PublicMinor))
+	_ = t.Flush() // into memory
+	if !s.Complete {
+		b.WriteString("  Not every row of the source was acknowledged, so the sums differ by those.\n")
+	}
+	b.WriteString("\n")
+}
+
+func when(say bool, format string, args ...any) string {
+	if !say {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+func refused(by map[int]int64) string {
+	if len(by) == 0 {
+		return "0"
+	}
+	var codes []int
+	for code := range by {
+		codes = append(codes, code)
+	}
+	slices.Sort(codes)
+	var parts []string
+	for _, code := range codes {
+		parts = append(parts, fmt.Sprintf("%s with %d", count(by[code]), code))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func spread(d Distribution) string {
+	if d.Count == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short(d.P50), short(d.P90), short(d.P99), short(d.P999), short(d.Max))
+}
+
+// short writes a duration with three digits.
+func short(d time.Duration) string {
+	unit := time.Duration(1)
+	for abs := d.Abs(); abs >= 1000*unit; {
+		unit *= 10
+	}
+	return d.Round(unit).String()
+}
+
+// count writes a number with its thousands apart.
+func count(n int64) string {
+	if n < 0 {
+		return "-" + count(-n)
+	}
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
