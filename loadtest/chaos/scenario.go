@@ -95,7 +95,8 @@ func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
 	}
 	failed := err != nil || !outcome.Holds
 	if failed && o.Keep != "" {
-		return outcome, errors.Join(err, rig.Close(true), os.Rename(rig.Dir, filepath.Join(o.Keep, filepath.Base(rig.Dir))))
+		return outcome, errors.Join(err, rig.Close(true), os.MkdirAll(o.Keep, 0o755),
+			os.Rename(rig.Dir, filepath.Join(o.Keep, s.Name+"-"+filepath.Base(rig.Dir))))
 	}
 	return outcome, errors.Join(err, rig.Close(false))
 }
