@@ -419,6 +419,31 @@ func TestWatch_AnAgeNeverOutrunsTheTotal(t *testing.T) {
 	})
 }
 
+// Who came after the last event was told a newer age than it has.
+func TestWatch_ANewcomersAgeDoesNotGoBack(t *testing.T) {
+	running(t, live.Config{EventEvery: 3 * time.Second, HeartbeatEvery: 200 * time.Millisecond}, func(t *testing.T, f *front, _ context.CancelFunc) {
+		first := watch(t, f.hub, "a", nil)
+		var newcomers []*viewer
+		for version := int64(2); version < 30; version++ {
+			f.show(total("a", version))
+			newcomers = append(newcomers, watch(t, f.hub, "a", nil))
+			time.Sleep(310 * time.Millisecond)
+		}
+		synctest.Wait()
+		for i, v := range newcomers {
+			var asOf time.Time
+			for _, e := range v.take() {
+				if e.AsOf.Before(asOf) {
+					t.Errorf("newcomer %d: as_of went back from %v to %v with %s %s", i, asOf, e.AsOf, e.kind, e.id)
+				}
+				asOf = e.AsOf
+			}
+			_ = v.leave()
+		}
+		_ = first.leave()
+	})
+}
+
 func TestWatch_Ends(t *testing.T) {
 	errSend := errors.New("connection broke")
 	running(t, live.Config{}, func(t *testing.T, f *front, stop context.CancelFunc) {
