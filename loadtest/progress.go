@@ -20,7 +20,7 @@ type Progress struct {
 	Accepted      int64
 	Refused       int64
 	Unknown       int64 // attempts so far
-	Waiting       int64 // rows and probes that left and have no definite answer yet
+	Waiting       int64 // requests that left and have no answer yet
 	// SentRate and AckRate are per second, P99 the latency, since the last time.
 	SentRate, AckRate float64
 	P99               time.Duration
@@ -123,7 +123,7 @@ func (d *display) now() Progress {
 	p.P99 = time.Duration(m.recent.ValueAtQuantile(99)) * time.Microsecond
 	m.recent.Reset()
 	m.mu.Unlock()
-	p.Waiting = d.r.engine.open.Load()
+	p.Waiting = max(0, d.r.engine.open.Load()-int64(d.r.engine.agenda.len()))
 	p.Lag = time.Duration(d.r.watch.lag.Load())
 	p.Elapsed = now.Sub(d.begun)
 	p.Left = max(0, d.span-p.Elapsed)

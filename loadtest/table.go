@@ -24,7 +24,7 @@ func (p *Progress) Line() string {
 		}
 		return p.Phase
 	}
-	text := fmt.Sprintf("sent %s of %s (%.0f/s)  acked %s (%.0f/s)  p99 %s  lag %s  under way %s",
+	text := fmt.Sprintf("sent %s of %s (%.0f/s)  acked %s (%.0f/s)  p99 %s  lag %s  in flight %s",
 		count(p.Sent), count(p.Planned), p.SentRate, count(p.Accepted), p.AckRate, short(p.P99), short(p.Lag), count(p.Waiting))
 	if p.Refused > 0 {
 		text += "  refused " + count(p.Refused)

@@ -120,6 +120,7 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes,
 	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log})
+	at.close()
 	if err != nil {
 		return nil, err
 	}
