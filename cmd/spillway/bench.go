@@ -112,11 +112,28 @@ func rehearseOffered(ctx context.Context, data string, rate int, d time.Duration
 	if readErr != nil {
 		return bench.Offered{}, fmt.Errorf("rehearse: %w: %s", errors.Join(err, readErr), out)
 	}
+	type spread struct {
+		P50 time.Duration `json:"p50_ns"`
+		P99 time.Duration `json:"p99_ns"`
+	}
 	var r struct {
-		Proven bool `json:"proven"`
+		Sending struct {
+			Accepted int64   `json:"accepted"`
+			Rate     float64 `json:"ack_rate"`
+			Latency  spread  `json:"latency"`
+			Lateness spread  `json:"lateness"`
+		} `json:"sending"`
+		Watching struct {
+			Lag spread `json:"lag"`
+		} `json:"watching"`
 	}
 	if err := json.Unmarshal(content, &r); err != nil {
 		return bench.Offered{}, err
 	}
-	return bench.Offered{Proven: r.Proven}, nil
+	return bench.Offered{
+		AckP50: r.Sending.Latency.P50, AckP99: r.Sending.Latency.P99,
+		LagP50: r.Watching.Lag.P50, LagP99: r.Watching.Lag.P99,
+		LatenessP99: r.Sending.Lateness.P99, AchievedPerSecond: r.Sending.Rate, Acknowledged: r.Sending.Accepted,
+		Proven: exit == nil, // rehearse's exit status is 0 only when the proof holds
+	}, nil
 }

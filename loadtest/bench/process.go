@@ -15,8 +15,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Deadlines of a child process.
@@ -187,17 +188,10 @@ func machine() string {
 			}
 		}
 	}
-	var uts syscall.Utsname
+	var uts unix.Utsname
 	kernel := ""
-	if syscall.Uname(&uts) == nil {
-		var b []byte
-		for _, c := range uts.Release {
-			if c == 0 {
-				break
-			}
-			b = append(b, byte(c))
-		}
-		kernel = ", Linux " + string(b)
+	if unix.Uname(&uts) == nil {
+		kernel = ", " + unix.ByteSliceToString(uts.Sysname[:]) + " " + unix.ByteSliceToString(uts.Release[:])
 	}
 	return fmt.Sprintf("%d x %s, %s%s", runtime.NumCPU(), model, runtime.Version(), kernel)
 }
