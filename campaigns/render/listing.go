@@ -21,13 +21,14 @@ const (
 // immutable: built when a campaign changes or a phase does, never per request.
 type Listing struct {
 	items []item
+	json  []byte // of all items, one after the other
 	etag  []byte
 	until time.Time
 }
 
 type item struct {
 	cursor Cursor
-	json   []byte
+	end    int // of its document in Listing.json
 }
 
 // Cursor names a place in the listing, "open.river-school": after the campaign of
@@ -70,27 +71,35 @@ func ParseCursor(text string) (c Cursor, ok bool) {
 	return Cursor{}, false
 }
 
+// itemBytes is about what one campaign takes.
+const itemBytes = 256
+
 // NewListing renders all, judged at now. It keeps no reference to all.
 func NewListing(all []*campaigns.Campaign, now time.Time) *Listing {
-	l := &Listing{}
+	type listed struct {
+		cursor Cursor
+		*campaigns.Campaign
+	}
+	public := make([]listed, 0, len(all))
+	l := &Listing{json: make([]byte, 0, len(all)*itemBytes)}
 	for _, c := range all {
 		if c.Rehearsal {
 			continue
 		}
-		phase := c.PhaseAt(now)
-		l.items = append(l.items, item{cursor: Cursor{phase: phase, slug: c.Slug}, json: AppendCampaign(nil, c, phase)})
+		public = append(public, listed{Cursor{c.PhaseAt(now), c.Slug}, c})
 		for _, t := range [...]time.Time{c.StartsAt, c.EndsAt} {
 			if t.After(now) && (l.until.IsZero() || t.Before(l.until)) {
 				l.until = t
 			}
 		}
 	}
-	slices.SortFunc(l.items, func(a, b item) int { return a.cursor.compare(b.cursor) })
-	var whole []byte
-	for i := range l.items {
-		whole = append(whole, l.items[i].json...)
+	slices.SortFunc(public, func(a, b listed) int { return a.cursor.compare(b.cursor) })
+	l.items = make([]item, len(public))
+	for i, c := range public {
+		l.json = AppendCampaign(l.json, c.Campaign, c.cursor.phase)
+		l.items[i] = item{c.cursor, len(l.json)}
 	}
-	l.etag = ETag(whole)
+	l.etag = ETag(l.json)
 	return l
 }
 
@@ -114,12 +123,17 @@ func (l *Listing) AppendPage(dst []byte, after Cursor, limit int) []byte {
 		}
 	}
 	to := min(from+limit, len(l.items))
+	begin := 0
+	if from > 0 {
+		begin = l.items[from-1].end
+	}
 	dst = append(dst, `{"campaigns":[`...)
 	for i := from; i < to; i++ {
 		if i > from {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, l.items[i].json...)
+		dst = append(dst, l.json[begin:l.items[i].end]...)
+		begin = l.items[i].end
 	}
 	dst = append(dst, ']')
 	if to < len(l.items) {
