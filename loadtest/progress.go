@@ -84,15 +84,12 @@ func (d *display) say(text string) {
 }
 
 // sending begins the numbers.
-func (d *display) sending(r *rehearsal, planned int64) {
+func (d *display) sending(r *rehearsal, planned int64, left time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.state = Progress{Phase: "sending", Sending: true, Planned: planned, Backlog: -1}
 	d.r, d.begun, d.at = r, r.engine.start, r.engine.start
-	d.span = r.cfg.Source.Span()
-	if r.cfg.Source.Rows() > 0 && r.history.resume { // a resumed schedule is shorter by about what was answered
-		d.span = time.Duration(float64(d.span) * float64(planned) / float64(r.cfg.Source.Rows()))
-	}
+	d.span = left
 }
 
 // drained notes how the drain goes and tells whether it has moved on.

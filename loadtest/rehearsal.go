@@ -216,10 +216,14 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 	e, cfg := r.engine, r.cfg
 	blocks := make(chan []trace.Row, blocksAhead)
 	span := cfg.Source.Span()
+	left := span
 	e.start = time.Now().Add(lead)
 	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
 	planned := cfg.Source.Rows() - r.report.Skipped
-	r.shown.sending(r, planned)
+	if cfg.Resume { // about: by rows, not by their times
+		left = time.Duration(float64(span) * float64(planned) / float64(cfg.Source.Rows()))
+	}
+	r.shown.sending(r, planned, left)
 	before := cpuTime()
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -229,7 +233,7 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 		group.Go(func() error {
 			defer e.held.Add(-1)
 			s := &scripts{engine: e, plan: r.plan, history: r.history, states: &states{r.reader}}
-			s.run(ctx, stop, span)
+			s.run(ctx, stop, span, left)
 			return nil
 		})
 	}

@@ -39,16 +39,18 @@ type scripts struct {
 
 // run starts every round at its time and returns when all have come to an end.
 // Rounds are the same in every session of a run, so that a repeated run adds nothing.
-func (s *scripts) run(ctx context.Context, stop <-chan struct{}, span time.Duration) {
+// whole is the length of the whole schedule, which says how many rounds there are;
+// left is what this session has before it.
+func (s *scripts) run(ctx context.Context, stop <-chan struct{}, whole, left time.Duration) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	if s.plan.edges {
 		under.Go(func() { s.edge(ctx, gift.Opening, probeOpens, s.campaigns[s.plan.probe(probeOpens)].StartsAt) })
 		under.Go(func() { s.edge(ctx, gift.Closing, probeCloses, s.campaigns[s.plan.probe(probeCloses)].EndsAt) })
 	}
-	rounds := max(1, min(roundsMax, int(span/roundEvery)))
+	rounds := max(1, min(roundsMax, int(whole/roundEvery)))
 	for n := range rounds {
-		at := s.start.Add(span * time.Duration(n) / time.Duration(rounds))
+		at := s.start.Add(left * time.Duration(n) / time.Duration(rounds))
 		if wait(ctx, stop, time.Until(at)) != nil {
 			return
 		}

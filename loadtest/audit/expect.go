@@ -95,7 +95,8 @@ func (e *expectation) find(id ingest.ID) *key {
 // expect reads the record for the keys of one part, and judges opening hours,
 // which needs attempts and answers in their order.
 func (a *auditor) expect(part, parts int) (*expectation, error) {
-	e := &expectation{index: map[ingest.ID]int32{}}
+	room := a.attempts/int64(parts) + 1 // about: retries take less, and chance more
+	e := &expectation{index: make(map[ingest.ID]int32, room), keys: make([]key, 0, room)}
 	hours := opening{auditor: a, sent: map[gift.Ref]time.Time{}}
 	_, _, err := record.Scan(a.cfg.Record, record.Visitor{
 		Attempt: func(at *record.Attempt) error {

@@ -33,11 +33,13 @@ func statement(name string) string {
 }
 
 var (
-	donationsSQL = statement("donations")
-	findSQL      = statement("find")
-	conflictsSQL = statement("conflicts")
-	slotsSQL     = statement("slots")
-	countSQL     = statement("count")
+	donationsSQL     = statement("donations")
+	moreLinesSQL     = statement("more_lines")
+	findSQL          = statement("find")
+	findMoreLinesSQL = statement("find_more_lines")
+	conflictsSQL     = statement("conflicts")
+	slotsSQL         = statement("slots")
+	countSQL         = statement("count")
 )
 
 // connectTimeout bounds one try to connect.
@@ -103,7 +105,7 @@ func Count(ctx context.Context, url, prefix string) (int64, error) {
 
 // Donations visits the donations of an ID range.
 func (v *view) Donations(ctx context.Context, prefix string, from, to ingest.ID, visit func(*audit.Donation) error) error {
-	if err := v.donations(ctx, visit, donationsSQL, prefix, [16]byte(from), [16]byte(to)); err != nil {
+	if err := v.donations(ctx, visit, donationsSQL, moreLinesSQL, prefix, [16]byte(from), [16]byte(to)); err != nil {
 		return fmt.Errorf("read donations: %w", err)
 	}
 	return nil
@@ -115,38 +117,62 @@ func (v *view) Find(ctx context.Context, ids []ingest.ID, visit func(*audit.Dona
 	for i, id := range ids {
 		uuids[i] = id
 	}
-	if err := v.donations(ctx, visit, findSQL, uuids); err != nil {
+	if err := v.donations(ctx, visit, findSQL, findMoreLinesSQL, uuids); err != nil {
 		return fmt.Errorf("find donations: %w", err)
 	}
 	return nil
 }
 
-func (v *view) donations(ctx context.Context, visit func(*audit.Donation) error, sql string, args ...any) error {
-	rows, err := v.tx.Query(ctx, sql, args...)
+func (v *view) donations(ctx context.Context, visit func(*audit.Donation) error, firstSQL, moreSQL string, args ...any) error {
+	more, err := v.moreLines(ctx, moreSQL, args...)
+	if err != nil {
+		return err
+	}
+	rows, err := v.tx.Query(ctx, firstSQL, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var d audit.Donation
-	var sealKey int64
-	var slugs []string
-	var amounts []int64
+	var seq, sealKey int64
 	for rows.Next() {
-		if err := rows.Scan((*[16]byte)(&d.ID), (*[16]byte)(&d.Fingerprint), &d.ReceivedAt, &d.TokenExpiresAt,
+		var campaign *string
+		var amountMinor *int64
+		if err := rows.Scan(&seq, (*[16]byte)(&d.ID), (*[16]byte)(&d.Fingerprint), &d.ReceivedAt, &d.TokenExpiresAt,
 			&d.AmountMinor, &d.LinesMinor, &d.FeeCoverMinor, &d.Currency, &d.Anonymous, &d.HideAmount,
-			&d.ConfirmationToken, &d.Sealed, &sealKey, &slugs, &amounts); err != nil {
+			&d.ConfirmationToken, &d.Sealed, &sealKey, &campaign, &amountMinor); err != nil {
 			return err
 		}
 		d.SealKey = uint32(sealKey) //nolint:gosec // 32 bits, stored in 64 for want of an unsigned type
 		d.Lines = d.Lines[:0]
-		for i := range slugs {
-			d.Lines = append(d.Lines, ingest.Line{Campaign: slugs[i], AmountMinor: amounts[i]})
+		if campaign != nil {
+			d.Lines = append(d.Lines, ingest.Line{Campaign: *campaign, AmountMinor: *amountMinor})
 		}
+		d.Lines = append(d.Lines, more[seq]...)
 		if err := visit(&d); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+// moreLines reads the lines after the first, by donation. Most donations have one line.
+func (v *view) moreLines(ctx context.Context, sql string, args ...any) (map[int64][]ingest.Line, error) {
+	rows, err := v.tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	more := map[int64][]ingest.Line{}
+	for rows.Next() {
+		var seq int64
+		var l ingest.Line
+		if err := rows.Scan(&seq, &l.Campaign, &l.AmountMinor); err != nil {
+			return nil, err
+		}
+		more[seq] = append(more[seq], l)
+	}
+	return more, rows.Err()
 }
 
 // Conflicts visits the conflicts of an ID range.
