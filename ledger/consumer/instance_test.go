@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,21 +53,31 @@ var (
 	errLost = errors.New("lost on the way")
 )
 
-// odds are the chances of small faults, one in so many calls; 0 is never.
-type odds struct{ frameRefused, frameUnanswered, commitUnanswered, ackLost int }
+// turn comes up once in so many calls, whoever makes them.
+type turn struct {
+	every int64
+	calls atomic.Int64
+	Count atomic.Int64 // how often it came up
+}
+
+func (t *turn) up() bool {
+	if t.calls.Add(1)%t.every != 0 {
+		return false
+	}
+	t.Count.Add(1)
+	return true
+}
 
 // instance is a ledger process of its own: its own connections, and a wall around
 // the consumer through which every word to the outside passes, where a schedule may
 // freeze it, kill it, or lose the word.
 type instance struct {
 	name string
-	odds odds
 	tell *faults
 
 	frozen sync.RWMutex // locked while the instance is frozen
 	dead   atomic.Bool
 	mu     sync.Mutex
-	rand   *rand.Rand
 	wakes  [kinds]time.Time // when goroutines of each kind go on after a freeze
 	nap    *nap             // waiting for its place
 	asleep bool
@@ -80,18 +90,24 @@ type instance struct {
 
 // faults counts what was done, so that a run that did nothing proves nothing.
 type faults struct {
-	napsBefore, napsAfter, deathsBefore, deathsAfter                                    atomic.Int64
-	framesRefused, framesUnanswered, commitsUnanswered, acksLost, adopted, databaseAway atomic.Int64
+	napsBefore, napsAfter, deathsBefore, deathsAfter, adopted, databaseAway        atomic.Int64
+	framesRefused, framesUnanswered, snapshotsRefused, commitsUnanswered, acksLost turn
 }
 
-func (f *faults) String() string {
-	return fmt.Sprintf("%d freezes before and %d after a commit, %d deaths before and %d after, %d absences of the database, %d frames refused and %d unanswered, %d commits unanswered, %d acks lost",
-		f.napsBefore.Load(), f.napsAfter.Load(), f.deathsBefore.Load(), f.deathsAfter.Load(), f.databaseAway.Load(), f.framesRefused.Load(), f.framesUnanswered.Load(), f.commitsUnanswered.Load(), f.acksLost.Load())
+// happened names every fault with the times that it happened.
+func (f *faults) happened() map[string]int64 {
+	return map[string]int64{
+		"freezes before a commit": f.napsBefore.Load(), "freezes after a commit": f.napsAfter.Load(),
+		"deaths before a commit": f.deathsBefore.Load(), "deaths after a commit": f.deathsAfter.Load(),
+		"absences of the database": f.databaseAway.Load(), "adoptions": f.adopted.Load(),
+		"frames refused": f.framesRefused.Count.Load(), "frames unanswered": f.framesUnanswered.Count.Load(),
+		"snapshots refused": f.snapshotsRefused.Count.Load(), "commits unanswered": f.commitsUnanswered.Count.Load(), "acks lost": f.acksLost.Count.Load(),
+	}
 }
 
 // spawn starts an instance.
-func spawn(name string, seed uint64, config consumer.Config, b *broker.Broker, db *postgres.DB, o odds, tell *faults, log *slog.Logger) (*instance, error) {
-	i := &instance{name: name, odds: o, tell: tell, rand: rand.New(rand.NewPCG(seed, 1)), ended: make(chan struct{})} //nolint:gosec // a schedule, no secret
+func spawn(name string, config consumer.Config, b *broker.Broker, db *postgres.DB, tell *faults, log *slog.Logger) (*instance, error) {
+	i := &instance{name: name, tell: tell, ended: make(chan struct{})}
 	s := b.Source(ledger.Live, 0)
 	config.Holder = name
 	c, err := consumer.New(config, consumer.Deps{
@@ -168,30 +184,11 @@ func (i *instance) at(p place) {
 	i.frozen.Unlock()
 }
 
-// once is true in one of so many calls.
-func (i *instance) once(in int) bool {
-	if in == 0 {
-		return false
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.rand.IntN(in) == 0
-}
-
 // idle tells whether the instance waits for nothing that the schedule planned.
 func (i *instance) idle() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.nap == nil && !i.asleep && time.Now().After(slicesMax(i.wakes[:]))
-}
-
-func slicesMax(times []time.Time) (last time.Time) {
-	for _, t := range times {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
+	return i.nap == nil && !i.asleep && time.Now().After(slices.MaxFunc(i.wakes[:], time.Time.Compare))
 }
 
 func (i *instance) plan(n nap) {
@@ -241,8 +238,7 @@ func (h *walledHandle) Ack() error {
 	if err := h.i.pass(context.Background(), answering); err != nil {
 		return err
 	}
-	if h.i.once(h.i.odds.ackLost) {
-		h.i.tell.acksLost.Add(1)
+	if h.i.tell.acksLost.up() {
 		return nil
 	}
 	return h.Handle.Ack()
@@ -271,13 +267,11 @@ func (f *walledFrames) PublishFrame(ctx context.Context, frame *campaigns.Frame)
 	if err := f.i.pass(ctx, publishing); err != nil {
 		return err
 	}
-	if f.i.once(f.i.odds.frameRefused) {
-		f.i.tell.framesRefused.Add(1)
+	if f.i.tell.framesRefused.up() {
 		return errLost
 	}
 	err := f.Broker.PublishFrame(ctx, frame)
-	if f.i.once(f.i.odds.frameUnanswered) {
-		f.i.tell.framesUnanswered.Add(1)
+	if f.i.tell.framesUnanswered.up() {
 		return errLost
 	}
 	return errors.Join(err, f.i.pass(ctx, publishing))
@@ -287,7 +281,7 @@ func (f *walledFrames) PublishSnapshot(ctx context.Context, s *campaigns.Snapsho
 	if err := f.i.pass(ctx, publishing); err != nil {
 		return err
 	}
-	if f.i.once(f.i.odds.frameRefused) {
+	if f.i.tell.snapshotsRefused.up() {
 		return errLost
 	}
 	return errors.Join(f.Broker.PublishSnapshot(ctx, s), f.i.pass(ctx, publishing))
@@ -310,8 +304,7 @@ func (s *walledStore) Record(ctx context.Context, lease ledger.Lease, donations,
 	if dead := s.i.pass(ctx, recording); dead != nil {
 		return nil, ledger.Counts{}, dead
 	}
-	if err == nil && s.i.once(s.i.odds.commitUnanswered) {
-		s.i.tell.commitsUnanswered.Add(1)
+	if err == nil && s.i.tell.commitsUnanswered.up() {
 		return nil, ledger.Counts{}, fmt.Errorf("%w: %w", ledger.ErrUnavailable, errLost)
 	}
 	return rows, counts, err
