@@ -59,13 +59,60 @@ const (
 	tokenKindAccepted = 'a'
 )
 
+// scan reads a 202 that is written as our own front-ends write it and says what it
+// should, at a quarter of what a JSON parser takes: on one machine the generator's
+// time is the target's. Anything else is left to the parser, and false.
+func (a *accepted) scan(body []byte, id string, g *gift.Gift) bool {
+	var ok bool
+	rest := body
+	eat := func(text string) {
+		if ok = len(rest) >= len(text) && string(rest[:len(text)]) == text; ok {
+			rest = rest[len(text):]
+		}
+	}
+	for _, text := range [...]string{`{"id":"`, id, `","token":"`} {
+		if eat(text); !ok {
+			return false
+		}
+	}
+	if len(rest) < tokenChars {
+		return false
+	}
+	token := rest[:tokenChars]
+	rest = rest[tokenChars:]
+	if eat(`","status":"accepted","accepted_at":"`); !ok {
+		return false
+	}
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339, string(rest[:end]))
+	if err != nil {
+		return false
+	}
+	rest = rest[end:]
+	var number [20]byte
+	amount := strconv.AppendInt(number[:0], g.AmountMinor(), 10)
+	for _, text := range [...]string{`","amount_minor":`, string(amount), `,"currency":"`, string(g.Donation.Currency), `","status_url":"`, donationsPath, "/", id, `"}`} {
+		if eat(text); !ok {
+			return false
+		}
+	}
+	*a = accepted{ID: id, Token: string(token), Status: "accepted", AcceptedAt: at, AmountMinor: g.AmountMinor(), Currency: string(g.Donation.Currency),
+		StatusURL: donationsPath + "/" + id}
+	return len(rest) == 0
+}
+
 // check reads a 202 and compares it with what was sent; wrong is "" when it is
 // what the contract promises.
 func (a *accepted) check(body []byte, g *gift.Gift) (wrong string) {
-	if err := json.Unmarshal(body, a); err != nil {
-		return "the body of the 202 is not the contract's"
-	}
 	id := g.ID.String()
+	if !a.scan(body, id, g) {
+		if err := json.Unmarshal(body, a); err != nil {
+			return "the body of the 202 is not the contract's"
+		}
+	}
 	switch {
 	case a.ID != id:
 		return "the 202 has another id than the key gives: " + id

@@ -75,6 +75,9 @@ type Config struct {
 	// Probes sends repeats, conflicts, refusals and gifts at the edges of opening
 	// hours to campaigns of their own.
 	Probes bool
+
+	// edgesLeast replaces edgesLeast in tests; 0 for the constant.
+	edgesLeast time.Duration
 }
 
 // Campaigns is where the run's campaigns are made.
@@ -120,6 +123,7 @@ func (c *Config) fill() error {
 	set(&c.Timeout, DefaultTimeout)
 	set(&c.Patience, DefaultPatience)
 	set(&c.Drain, DefaultDrain)
+	set(&c.edgesLeast, edgesLeast)
 	if c.Connections == 0 {
 		c.Connections = DefaultConnections
 	}

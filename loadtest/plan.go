@@ -91,7 +91,7 @@ func makePlan(cfg *Config, run *gift.Run, h *history, w *record.Writer) (*plan, 
 }
 
 // addEdges makes the two campaigns whose hours begin and end in the run, which
-// starts at start and lasts span. Where they are from an earlier session their
+// starts at start and lasts span or longer. Where they are from an earlier session their
 // hours stay, and only a resumed run still uses them.
 func (p *plan) addEdges(ctx context.Context, store Campaigns, w *record.Writer, resume bool, start time.Time, span time.Duration) error {
 	if len(p.campaigns) == p.rows+probeCampaigns {
@@ -101,7 +101,6 @@ func (p *plan) addEdges(ctx context.Context, store Campaigns, w *record.Writer, 
 	if len(p.campaigns) != p.rows+probeOpens {
 		return fmt.Errorf("the record was cut off while its campaigns were written; remove it: %w", ErrConfig)
 	}
-	span = max(span, edgesLeast)
 	at := func(part float64) time.Time {
 		return start.Add(time.Duration(part * float64(span))).UTC().Truncate(time.Millisecond)
 	}

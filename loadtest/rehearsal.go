@@ -131,7 +131,7 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 	if cfg.Probes {
-		if err := r.plan.addEdges(ctx, r.deps.Campaigns, r.writer, cfg.Resume, time.Now(), cfg.Source.Span()); err != nil {
+		if err := r.plan.addEdges(ctx, r.deps.Campaigns, r.writer, cfg.Resume, time.Now(), max(cfg.Source.Span(), cfg.edgesLeast)); err != nil {
 			return fmt.Errorf("make the probes' campaigns: %w", err)
 		}
 		if err := r.plan.put(ctx, r.deps.Campaigns, made); err != nil {

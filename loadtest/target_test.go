@@ -448,15 +448,15 @@ func (v view) Slots(_ context.Context, prefix string, visit func(campaigns.SlotR
 	return nil
 }
 
-// config is a small rehearsal of the target: rows over a second and a half.
+// config is a small rehearsal of the target: rows over a second.
 func (g *target) config(t testing.TB) Config {
 	t.Helper()
-	source, err := trace.NewProfile(trace.ProfileConfig{Rate: 400, For: 1500 * time.Millisecond, Campaigns: 20})
+	source, err := trace.NewProfile(trace.ProfileConfig{Rate: 600, For: time.Second, Campaigns: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Config{Run: "test", Source: source, Target: g.url, Credential: "let me", Record: filepath.Join(t.TempDir(), "runs", "test.record"),
-		Connections: 16, Timeout: 5 * time.Second, Patience: 30 * time.Second, Drain: 10 * time.Second, Watchers: 4}
+		Connections: 16, Timeout: 5 * time.Second, Patience: 30 * time.Second, Drain: 10 * time.Second, Watchers: 4, edgesLeast: 1500 * time.Millisecond}
 }
 
 func (g *target) deps() Deps {
