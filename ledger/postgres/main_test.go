@@ -1,12 +1,16 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"spillway/deploy/onebox/pgtest"
 	"spillway/ingest"
@@ -16,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// patience bounds a wait for something that takes milliseconds on an idle machine.
+const patience = 20 * time.Second
 
 // open migrates a database of the test's own.
 func open(t testing.TB) (*postgres.DB, string) {
@@ -30,6 +37,26 @@ func open(t testing.TB) (*postgres.DB, string) {
 		t.Fatal(err)
 	}
 	return db, url
+}
+
+// connect returns a connection that sees the live book's tables, as a person's would.
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url+"&search_path=spillway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// count runs a query of one number on the live book.
+func count(t testing.TB, url, sql string, args ...any) (n int64) {
+	t.Helper()
+	if err := connect(t, url).QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // leased returns the live book with a lease on one of its slots.
@@ -62,11 +89,15 @@ func gift(key string, campaigns ...string) *envelope.Donation {
 	return d
 }
 
-func record(t testing.TB, book *postgres.Book, lease ledger.Lease, donations ...*envelope.Donation) ledger.Counts {
-	t.Helper()
-	_, counts, err := book.Record(context.Background(), lease, sortByID(donations), nil)
-	if err != nil {
-		t.Fatal(err)
+// gifts are n of them to one campaign, in ID order.
+func gifts(prefix string, n int, campaign string) []*envelope.Donation {
+	var all []*envelope.Donation
+	for i := range n {
+		all = append(all, gift(fmt.Sprint(prefix, " number ", i), campaign))
 	}
-	return counts
+	return sortByID(all)
+}
+
+func sortByID(donations []*envelope.Donation) []*envelope.Donation {
+	return slices.SortedFunc(slices.Values(donations), func(a, b *envelope.Donation) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 }

@@ -247,8 +247,8 @@ func next(at *[]block) int64 {
 	return seq
 }
 
-// linesMinor sums a donation's lines. An overflow wraps and meets the constraint
-// that the amount is its lines and the fee.
+// linesMinor sums a donation's lines. A sum that wraps belongs to a line beyond
+// what lines_amount_range allows.
 func linesMinor(d *envelope.Donation) (sum int64) {
 	for i := range d.Lines {
 		sum += d.Lines[i].AmountMinor

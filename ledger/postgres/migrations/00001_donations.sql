@@ -60,7 +60,9 @@ CREATE TABLE lines (
     -- Finds the lines of a donation and allows each number once. New keys are the
     -- greatest, so inserts go to the index's last page.
     CONSTRAINT lines_pkey PRIMARY KEY (donation_seq, line_no),
-    CONSTRAINT lines_amount_positive CHECK (amount_minor >= 1),
+    -- Intake allows far less. The upper bound keeps 200 lines from ever wrapping the
+    -- 64 bits in which a writer sums them.
+    CONSTRAINT lines_amount_range CHECK (amount_minor BETWEEN 1 AND 1000000000000),
     CONSTRAINT lines_number_positive CHECK (line_no >= 1),
     CONSTRAINT lines_campaign_length CHECK (octet_length(campaign) BETWEEN 1 AND 64)
 );

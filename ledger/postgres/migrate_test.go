@@ -1,0 +1,88 @@
+package postgres_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"spillway/deploy/onebox/pgtest"
+	"spillway/ledger"
+	"spillway/ledger/postgres"
+)
+
+func TestMigrate_ProcessesThatStartTogetherTakeTurns(t *testing.T) {
+	url := pgtest.URL(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			db, err := postgres.Open(postgres.Config{URL: url})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			for range 2 { // the second finds nothing to do
+				if err := db.Migrate(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, book := range ledger.Books {
+		if n := count(t, url, "SELECT count(*) FROM information_schema.tables WHERE table_schema = $1 AND table_name IN ('donations', 'lines', 'slots', 'slot_terms', 'slot_leases', 'conflicts', 'quarantine', 'installation')", book.Schema()); n != 8 {
+			t.Errorf("the %s book has %d of 8 tables", book, n)
+		}
+	}
+	if n := count(t, url, "SELECT epoch FROM installation"); n != 1 {
+		t.Errorf("epoch %d", n)
+	}
+}
+
+func TestMigrate_BooksAreApart(t *testing.T) {
+	db, url := open(t)
+	live, lease := leased(t, db)
+	if _, _, err := live.Record(t.Context(), lease, gifts("live", 3, "harbour"), nil); err != nil {
+		t.Fatal(err)
+	}
+	rehearsal := db.Book(ledger.Rehearsal)
+	other, err := rehearsal.Acquire(t.Context(), "test", patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := gifts("live", 3, "harbour")
+	if _, counts, err := rehearsal.Record(t.Context(), other, d, nil); err != nil || counts.New != 3 {
+		t.Errorf("the same IDs in the other book: %+v, %v", counts, err)
+	}
+	states, err := db.States(t.Context(), [][16]byte{d[0].ID, {1}})
+	if err != nil || len(states) != 1 {
+		t.Errorf("states %+v, %v", states, err)
+	}
+	if _, err := connect(t, url).Exec(t.Context(), "DROP SCHEMA rehearsal CASCADE"); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, url, "SELECT count(*) FROM donations"); n != 3 {
+		t.Errorf("without rehearsals the live book holds %d donations", n)
+	}
+}
+
+func TestTables_OnlyGrow(t *testing.T) {
+	db, url := open(t)
+	book, lease := leased(t, db)
+	if _, _, err := book.Record(t.Context(), lease, gifts("kept", 3, "harbour"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"donations", "lines"} {
+		for _, change := range []string{"UPDATE %s SET amount_minor = amount_minor", "DELETE FROM %s", "DELETE FROM %s WHERE false", "TRUNCATE %s"} {
+			sql := strings.Replace(change, "%s", table, 1)
+			_, err := connect(t, url).Exec(t.Context(), sql)
+			var pg *pgconn.PgError
+			if !errors.As(err, &pg) || pg.Code != "23001" {
+				t.Errorf("%s: got %v, want restrict_violation", sql, err)
+			}
+		}
+	}
+}
