@@ -94,7 +94,8 @@ func (a *API) stream(conn net.Conn, c *campaigns.Campaign, after *render.Positio
 		_, err := raw.Write(event)
 		return err
 	})
-	a.metrics.streamEnded(err)
+	_, closing := a.streams.full()
+	a.metrics.streamEnded(err == nil && !closing)
 }
 
 // bare returns the connection below fasthttp's, whose Close does nothing.

@@ -31,10 +31,10 @@ func newMetrics(a *API, reg prometheus.Registerer) *metrics {
 
 func (m *metrics) refused(kind problem.Kind) { m.refusals.WithLabelValues(kind.Code()).Inc() }
 
-// streamEnded counts a stream's end: nil is the viewer's leaving, an error our
-// stopping or a connection that took no more.
-func (m *metrics) streamEnded(err error) {
-	if err == nil {
+// streamEnded counts a stream's end: the viewer left, or it was ended from here, be
+// it that the viewer took no more.
+func (m *metrics) streamEnded(left bool) {
+	if left {
 		m.left.Inc()
 	} else {
 		m.ended.Inc()
