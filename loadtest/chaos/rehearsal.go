@@ -57,6 +57,9 @@ func (h *Rehearsal) Kill() error { return h.process.Kill() }
 // Resume starts a killed generator again, to go on from its own record.
 func (h *Rehearsal) Resume() error { return h.start("--resume") }
 
+// Repeat starts an ended run once more, with the same keys.
+func (h *Rehearsal) Repeat() error { return h.start() }
+
 // Verdict is how a rehearsal ended.
 type Verdict struct {
 	ExitCode int

@@ -105,7 +105,7 @@ func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {
 	err := t.do(ctx, s.Script(t))
 	if err == nil {
 		t.Logf("%s: healed; the rest of the load, the drain and the audit", s.Name)
-		err = t.Audit(ctx)
+		err = t.Settle(ctx)
 	}
 	if v := t.verdict; v != nil {
 		o.Verdict, o.Rehearsal = v, v.Raw

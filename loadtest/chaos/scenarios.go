@@ -112,7 +112,7 @@ func (t *Trial) Calm(ctx context.Context) error {
 		return err
 	}
 	t.Rehearsal = h
-	if err := t.Audit(ctx); err != nil {
+	if err := t.Settle(ctx); err != nil {
 		return err
 	}
 	t.Notes[calmNote] = t.verdict.Report.Sending

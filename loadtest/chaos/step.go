@@ -53,9 +53,20 @@ func (t *Trial) Begin(name string) Step {
 // errProof says that a rehearsal's proof failed; Trial.verdict tells how.
 var errProof = errors.New("the proof fails")
 
-// Audit waits for the end of the load, the drain and the audit, and ends the
-// scenario when the proof fails.
-func (t *Trial) Audit(ctx context.Context) error {
+// Ready waits until a front-end takes money (again).
+func (t *Trial) Ready(role string) Step {
+	return func(ctx context.Context) error { return t.Rig.ready(ctx, role) }
+}
+
+// Repeat sends the last run's every key again, once that has been audited.
+func (t *Trial) Repeat(context.Context) error {
+	t.Logf("the same run again")
+	return t.Rehearsal.Repeat()
+}
+
+// Settle waits for the end of the load, the drain and the audit, and ends the
+// scenario when the proof fails. The last load of a script is settled after it.
+func (t *Trial) Settle(ctx context.Context) error {
 	v, err := t.Rehearsal.Wait(ctx)
 	t.verdict = v
 	if err == nil && !v.Holds() {

@@ -23,7 +23,7 @@ var Catalog = []Mutant{
 			Old:  "sum(r.fresh)",
 			New:  "sum(r.donations)",
 		}},
-		Check: ledgerKilledTwice,
+		Check: sameRunAgain,
 	},
 	{
 		Name:   "absolute-slots",
@@ -80,7 +80,33 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 				New:  "have.AckPolicy == jetstream.AckAllPolicy",
 			},
 		},
-		Check: holderKilledWhileDatabaseIsAway,
+		Check: holderKilledWhileDatabaseIsAway("I1"),
+	},
+	{
+		Name:   "ack-before-commit",
+		Breaks: "a message is acknowledged after its donations were committed",
+		Edits: []Edit{{
+			File: "ledger/consumer/settle.go",
+			Old:  "	if err := s.quarantine(ctx, b.rejected); err != nil {\n		return err\n	}\n	if len(b.donations) > 0 {",
+			New: `	for _, m := range b.messages {
+		_ = m.Handle.Ack()
+	}
+	if err := s.quarantine(ctx, b.rejected); err != nil {
+		return err
+	}
+	if len(b.donations) > 0 {`,
+		}},
+		Check: holderKilledWhileDatabaseIsAway("I1"),
+	},
+	{
+		Name:   "watermark-of-now",
+		Breaks: "counted_through asks for the ack floor: what another ledger still holds is not counted",
+		Edits: []Edit{{
+			File: "ingest/broker/watermark.go",
+			Old:  "	if floor >= last {\n",
+			New:  "	if floor <= last {\n		return asked, nil\n	}\n	if floor >= last {\n",
+		}},
+		Check: holderKilledWhileDatabaseIsAway("I6"),
 	},
 	{
 		Name:   "sequence-dedupe",

@@ -80,7 +80,7 @@ func TestMutants(t *testing.T) {
 
 // The plain sync-off build is not even allowed to take money: the durability gate
 // asks the broker what it does, not what it was told to do.
-func TestMutants_GateRefusesSyncOff(t *testing.T) {
+func TestGate_RefusesABrokerThatDoesNotSync(t *testing.T) {
 	if !*prove {
 		t.Skip("builds the product: go test ./loadtest/mutants -mutants -v")
 	}

@@ -31,14 +31,13 @@ var brokerFrozenThenKilled = Schedule{
 	Breaks: []string{"I1"},
 }
 
-// ledgerKilledTwice has batches redelivered that were committed and not acknowledged.
-var ledgerKilledTwice = Schedule{
+// sameRunAgain sends every key a second time, to a ledger that was killed meanwhile.
+var sameRunAgain = Schedule{
 	Scenario: chaos.Scenario{
-		Name: "ledger-killed-twice",
-		Load: load,
+		Name: "same-run-again",
+		Load: chaos.Load{RatePerSecond: load.RatePerSecond, For: load.For / 2},
 		Script: func(t *chaos.Trial) []chaos.Step {
-			killed := []chaos.Step{t.Kill(chaos.Ledger(1)), t.Restart(chaos.Ledger(1)), t.Hold(time.Second)}
-			return append(append([]chaos.Step{t.StartRoles(1), t.Begin("run")}, killed...), killed...)
+			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Kill(chaos.Ledger(1)), t.Restart(chaos.Ledger(1)), t.Settle, t.Repeat}
 		},
 	},
 	Breaks: []string{"I5"},
@@ -58,16 +57,18 @@ var ledgerStoppedInOrder = Schedule{
 
 // holderKilledWhileDatabaseIsAway lets both ledgers fetch what neither can record,
 // and then takes one away with what it holds.
-var holderKilledWhileDatabaseIsAway = Schedule{
-	Scenario: chaos.Scenario{
-		Name: "holder-killed-while-database-is-away",
-		Load: load,
-		Script: func(t *chaos.Trial) []chaos.Step {
-			return []chaos.Step{t.StartRoles(2), t.Begin("run"), t.StopPostgres, t.Hold(2 * time.Second),
-				t.Kill(chaos.Ledger(1)), t.Restart(chaos.RolePostgres)}
+func holderKilledWhileDatabaseIsAway(breaks string) Schedule {
+	return Schedule{
+		Scenario: chaos.Scenario{
+			Name: "holder-killed-while-database-is-away",
+			Load: load,
+			Script: func(t *chaos.Trial) []chaos.Step {
+				return []chaos.Step{t.StartRoles(2), t.Begin("run"), t.StopPostgres, t.Hold(2 * time.Second),
+					t.Kill(chaos.Ledger(1)), t.Restart(chaos.RolePostgres)}
+			},
 		},
-	},
-	Breaks: []string{"I1"},
+		Breaks: []string{breaks},
+	}
 }
 
 // brokerRestored puts an older copy of the broker's store back: its stream then
@@ -78,8 +79,8 @@ var brokerRestored = Schedule{
 		Load: load,
 		Script: func(t *chaos.Trial) []chaos.Step {
 			return []chaos.Step{t.StartRoles(1),
-				t.Kill(chaos.RoleBroker), t.CopyBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
-				t.Begin("before"), t.Audit,
+				t.Kill(chaos.RoleBroker), t.CopyBroker, t.Restart(chaos.RoleBroker), t.Ready(chaos.RoleIngest),
+				t.Begin("before"), t.Settle,
 				t.Kill(chaos.RoleIngest), t.Kill(chaos.RoleBroker), t.RestoreBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
 				t.Begin("after")}
 		},
