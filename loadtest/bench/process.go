@@ -109,7 +109,6 @@ func (p *process) stop() error {
 type usage struct {
 	cpu      time.Duration
 	resident int64 // bytes
-	mallocs  float64
 }
 
 // clockTicks is USER_HZ, 100 on every Linux that Go supports.
