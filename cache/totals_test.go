@@ -197,7 +197,7 @@ func TestGet_NeverGoesBack(t *testing.T) {
 					}
 				})
 			}
-			for version := int64(1); version <= 500; version++ {
+			for version := int64(1); version <= 200; version++ {
 				places := make([]*render.Live, campaignCount)
 				for i, slug := range slugs {
 					places[i] = s.set(total(slug, version))

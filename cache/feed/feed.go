@@ -13,9 +13,7 @@ package feed
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -233,139 +231,9 @@ func (f *Feed) Run(ctx context.Context, cache Cache, viewers Viewers) error {
 	return nil
 }
 
-// read applies frames until ctx ends. A reader that gives up is started again from
-// the start of what is kept: what was seen before is repeated, harmlessly.
-func (f *Feed) read(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := f.source.ReadFrames(ctx, func(frame *campaigns.Frame) { f.apply(ctx, frame) })
-		if ctx.Err() != nil {
-			return
-		}
-		f.log.Warn("frames stopped, reading again", "err", err)
-		pause(ctx, f.cfg.RetryMost)
-	}
-}
-
-// apply takes in a frame.
-//
-// After a silence it first reads every snapshot: among frames that aged out unseen
-// may have been the first of a slot that is not known here, and another slot's
-// claim would speak of its rows too. The snapshot of a slot is older than its
-// first frame, so after this reading every slot is known that the frame knew of.
-func (f *Feed) apply(ctx context.Context, frame *campaigns.Frame) {
-	if f.silent() {
-		f.log.Info("frames come after a silence: reading every slot again", "book", frame.Book, "slot", frame.Slot)
-		if !f.readAll(ctx) {
-			return
-		}
-	}
-	f.mu.Lock()
-	v, reset := f.state.Apply(frame)
-	if reset {
-		f.resets[frame.Book]++
-	}
-	f.heardAt = f.cfg.Now()
-	f.mu.Unlock()
-	f.metrics.frame(frame.Book, v)
-	switch {
-	case reset:
-		f.log.Info("a new epoch: reading every slot again", "book", frame.Book, "epoch", frame.Epoch)
-		signal(f.unwell)
-	case v == Gap:
-		f.log.Info("frames are missing, reading the slot's snapshot",
-			"book", frame.Book, "slot", frame.Slot, "term", frame.Term, "number", frame.Number)
-		signal(f.unwell)
-	}
-	if v != Ignored {
-		signal(f.changed)
-	}
-	signal(f.progress)
-}
-
-// silent tells whether frames may have been missed. It looks at the wall clock as
-// well: the other one stands still while a machine sleeps.
-func (f *Feed) silent() bool {
-	now := f.cfg.Now()
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	wall := now.Round(0).Sub(f.heardAt.Round(0))
-	return now.Sub(f.heardAt) > f.cfg.SilenceMost || wall.Abs() > f.cfg.SilenceMost
-}
-
-// catchUp waits until the frames kept by the broker have been applied: until the
-// totals are fresh, or nobody speaks, and no slot stands still. It reports false
-// when ctx ended first.
-func (f *Feed) catchUp(ctx context.Context) bool {
-	begun := f.cfg.Now()
-	check := time.NewTicker(f.cfg.Quiet / 10)
-	defer check.Stop()
-	for {
-		now := f.cfg.Now()
-		waiting, fresh, last := f.condition(now)
-		if last.Before(begun) {
-			last = begun
-		}
-		if waiting == 0 && (fresh || now.Sub(last) >= f.cfg.Quiet) {
-			return true
-		}
-		if now.Sub(begun) >= f.cfg.WarmMost {
-			f.log.Warn("starting although slots stand still: their totals will say their age", "slots", waiting)
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-f.progress:
-		case <-check.C:
-		}
-	}
-}
-
-// condition counts the slots that stand still and the books that are held, and
-// tells whether every book that was heard of is within the stated bound.
-func (f *Feed) condition(now time.Time) (waiting int, fresh bool, heardAt time.Time) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	heard := false
-	fresh = true
-	for _, b := range ledger.Books {
-		if !f.state.Heard(b) {
-			continue
-		}
-		heard = true
-		waiting += len(f.state.Standing(b, nil))
-		if f.held(b) {
-			waiting++
-		}
-		fresh = fresh && campaigns.Age{AsOf: f.state.AsOf(b)}.Lag(now) <= campaigns.StaleBound
-	}
-	return waiting, heard && fresh, f.heardAt
-}
-
 // held tells whether the book waits for its snapshots to be read again. The caller
 // holds mu.
 func (f *Feed) held(b ledger.Book) bool { return f.resets[b] != f.reread[b] }
-
-// open ends the start: totals may be shown, and all of them are rendered.
-func (f *Feed) open() {
-	f.mu.Lock()
-	f.opened = true
-	for _, b := range ledger.Books {
-		f.markAll(b)
-	}
-	f.mu.Unlock()
-	signal(f.changed)
-}
-
-// markAll has every total of the book rendered anew, also those of campaigns that
-// nothing was given to, for their epoch is new. The caller holds mu.
-func (f *Feed) markAll(b ledger.Book) {
-	for _, c := range f.campaigns.All() {
-		if c.Book() == b {
-			f.state.MarkChanged(b, c.Slug)
-		}
-	}
-}
 
 // signal leaves one mark in a channel of capacity 1; a mark that is there already
 // says as much.
@@ -386,54 +254,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
-	}
-}
-
-// readSnapshots reads the newest snapshot of every slot once, and with it ends
-// what waited for such a reading.
-func (f *Feed) readSnapshots(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*f.cfg.SnapshotTimeout)
-	defer cancel()
-	f.mu.RLock()
-	seen := maps.Clone(f.resets)
-	f.mu.RUnlock()
-	all, err := f.source.Snapshots(ctx)
-	if err != nil {
-		f.metrics.snapshotErrors.Inc()
-		return fmt.Errorf("read every slot's snapshot: %w", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	anew := map[ledger.Book]bool{}
-	for _, sn := range all {
-		v, reset := f.state.Restore(sn)
-		anew[sn.Book] = anew[sn.Book] || reset
-		f.metrics.snapshot(sn.Book, v)
-	}
-	for _, b := range ledger.Books {
-		if anew[b] || f.reread[b] != seen[b] {
-			f.markAll(b)
-		}
-		f.reread[b] = seen[b]
-	}
-	f.heardAt = f.cfg.Now()
-	return nil
-}
-
-// readAll repeats readSnapshots until it succeeds; it reports false when ctx ended
-// first.
-func (f *Feed) readAll(ctx context.Context) bool {
-	for wait := f.cfg.RetryLeast; ; wait = min(2*wait, f.cfg.RetryMost) {
-		err := f.readSnapshots(ctx)
-		if err == nil {
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		f.log.Warn("totals cannot be loaded, trying again", "err", err)
-		if !pause(ctx, wait) {
-			return false
-		}
 	}
 }
