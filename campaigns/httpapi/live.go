@@ -69,9 +69,7 @@ func (a *API) stream(conn net.Conn, c *campaigns.Campaign, after *render.Positio
 		return
 	}
 	defer a.streams.remove(raw)
-	if s, ok := raw.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = s.SetWriteBuffer(sendBufferBytes) // the kernel's own choice works too
-	}
+	boundSendBuffer(raw)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -104,6 +102,23 @@ func bare(conn net.Conn) net.Conn {
 		return u.UnsafeConn()
 	}
 	return conn
+}
+
+// boundSendBuffer sets the kernel's send buffer to sendBufferBytes, where the
+// connection, or one that it says it wraps (as tls.Conn does), has such a thing. It
+// is thrift, not correctness: the kernel's own choice works too.
+func boundSendBuffer(conn net.Conn) {
+	for {
+		switch c := conn.(type) {
+		case interface{ SetWriteBuffer(bytes int) error }:
+			_ = c.SetWriteBuffer(sendBufferBytes)
+			return
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return
+		}
+	}
 }
 
 // waitForEnd reads until the viewer ends the connection, it is closed here, or the
