@@ -80,13 +80,19 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 
 	// Damage is done the way that gets past the schema: triggers do not fire for a
 	// replica's session, and constraints can be dropped.
-	const drop = "ALTER TABLE %s DROP CONSTRAINT %s;"
+	const lawless = `
+		SET search_path = spillway; SET session_replication_role = replica;
+		DO $$ DECLARE c record; BEGIN
+			FOR c IN SELECT conrelid::regclass AS of, conname FROM pg_constraint
+				WHERE contype = 'c' AND connamespace IN ('spillway'::regnamespace, 'rehearsal'::regnamespace)
+			LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname); END LOOP;
+		END $$;`
 	for _, c := range []struct {
 		name, damage string
 		want         map[string]string // check: ID of an offender; no other check may speak
 	}{
 		{"a donation recorded twice",
-			fmt.Sprintf(drop, "donations", "donations_pkey") + `INSERT INTO donations SELECT * FROM donations WHERE seq = 5`,
+			`ALTER TABLE donations DROP CONSTRAINT donations_pkey; INSERT INTO donations SELECT * FROM donations WHERE seq = 5`,
 			// its line is now claimed by two rows and counted twice
 			map[string]string{"id-once": fifth, "row-once": fifth, "totals": "river USD"}},
 		{"two donations of one row number", `UPDATE donations SET seq = 1 WHERE seq = 5`,
@@ -96,20 +102,20 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"an ID of another variant", `UPDATE donations SET id = 'a0000000-0000-8000-c000-000000000005' WHERE seq = 5`,
 			map[string]string{"id-derived": "a0000000-0000-8000-c000-000000000005"}},
 		{"an amount that is not lines and fee",
-			fmt.Sprintf(drop, "donations", "donations_amount_is_lines_and_fee") + `UPDATE donations SET amount_minor = 601 WHERE seq = 1`,
+			`UPDATE donations SET amount_minor = 601 WHERE seq = 1`,
 			map[string]string{"amounts": first}},
 		{"an amount beyond the processor's", `UPDATE donations SET amount_minor = 100000600, fee_cover_minor = 100000100 WHERE seq = 1`,
 			map[string]string{"amounts": first}},
 		{"a negative fee",
-			fmt.Sprintf(drop, "donations", "donations_fee_not_negative") + `UPDATE donations SET amount_minor = 49, fee_cover_minor = -1 WHERE seq = 5`,
+			`UPDATE donations SET amount_minor = 49, fee_cover_minor = -1 WHERE seq = 5`,
 			map[string]string{"amounts": fifth}},
 		{"amounts that overflow",
-			fmt.Sprintf(drop, "donations", "donations_amount_is_lines_and_fee") + `UPDATE donations SET fee_cover_minor = 9223372036854775807 WHERE seq = 5`,
+			`UPDATE donations SET fee_cover_minor = 9223372036854775807 WHERE seq = 5`,
 			map[string]string{"amounts": fifth}},
 		{"a card token that lives too long", `UPDATE donations SET token_expires_at = received_at + interval '12 hours 1 second' WHERE seq = 5`,
 			map[string]string{"amounts": fifth}},
 		{"sealed bytes without a key",
-			fmt.Sprintf(drop, "donations", "donations_sealed_has_key") + `UPDATE donations SET sealed = 'x' WHERE seq = 5`,
+			`UPDATE donations SET sealed = 'x' WHERE seq = 5`,
 			map[string]string{"amounts": fifth}},
 		{"a line that was raised", `UPDATE lines SET amount_minor = 51 WHERE donation_seq = 5`,
 			map[string]string{"lines-add-up": fifth, "totals": "river USD"}},
@@ -120,14 +126,13 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"a hole in the lines", `UPDATE lines SET line_no = 3 WHERE donation_seq = 2 AND line_no = 2`,
 			map[string]string{"lines-numbered": second}},
 		{"lines numbered from 0",
-			fmt.Sprintf(drop, "lines", "lines_number_positive") + `UPDATE lines SET line_no = 0 WHERE donation_seq = 5`,
+			`UPDATE lines SET line_no = 0 WHERE donation_seq = 5`,
 			map[string]string{"lines-numbered": fifth}},
 		{"a line number twice",
-			fmt.Sprintf(drop, "lines", "lines_pkey") + `UPDATE lines SET line_no = 1 WHERE donation_seq = 2`,
+			`ALTER TABLE lines DROP CONSTRAINT lines_pkey; UPDATE lines SET line_no = 1 WHERE donation_seq = 2`,
 			map[string]string{"lines-numbered": second}},
 		{"a line of nothing",
-			fmt.Sprintf(drop, "lines", "lines_amount_positive") +
-				`INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (5, 2, 'school', 0);
+			`INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (5, 2, 'school', 0);
 				UPDATE slots SET donations = 3 WHERE campaign = 'school'`,
 			map[string]string{"lines-numbered": fifth}},
 		{"a line whose donation is gone", `DELETE FROM donations WHERE seq = 5`,
@@ -148,7 +153,7 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 			`INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES (2, 'ghost', 'USD', 1, 1, 1)`,
 			map[string]string{"totals": "ghost USD"}},
 		{"a slot that was never changed",
-			fmt.Sprintf(drop, "slots", "slots_version_positive") + `UPDATE slots SET version = 0 WHERE slot = 2`,
+			`UPDATE slots SET version = 0 WHERE slot = 2`,
 			map[string]string{"slot-rows": "slot 2 river USD"}},
 		{"a lease of another term", `UPDATE slot_leases SET term = 2 WHERE slot = 1`,
 			map[string]string{"leases": "slot 1"}},
@@ -191,7 +196,7 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			database := copyOf(t, template)
-			execute(t, database, "SET search_path = spillway; SET session_replication_role = replica; "+c.damage)
+			execute(t, database, lawless+c.damage)
 			wantSpeaking(t, check(t, database), "live", c.want)
 		})
 	}
@@ -336,14 +341,14 @@ func execute(t *testing.T, database, statements string) {
 // check runs the database's checks and nothing of the broker's.
 func check(t *testing.T, database string) *verify.Report {
 	t.Helper()
-	report, err := verify.Run(t.Context(), verify.Config{Rebuild: true}, verify.Deps{
+	report, err := verify.Run(t.Context(), verify.Config{}, verify.Deps{
 		Open: func(ctx context.Context) (verify.Database, error) { return Open(ctx, database) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	report.Results = slices.DeleteFunc(report.Results, func(r verify.Result) bool {
-		return strings.Contains(r.Scope, "/") || r.Check == "published" || r.Check == "rebuild" || r.Check == "durable" || r.Check == "waiting" || r.Check == "recorded"
+		return !slices.Contains(verify.Queries(), r.Check)
 	})
 	return report
 }
