@@ -15,7 +15,7 @@ type Reason string
 
 // The reasons of quarantine.
 const (
-	ReasonVersion   Reason = "version"   // an envelope of a version that this build does not read
+	ReasonVersion   Reason = "version"   // an envelope or a kind of record that this build does not know
 	ReasonMalformed Reason = "malformed" // bytes that are no envelope, or a record that is none
 	ReasonRefused   Reason = "refused"   // the database refused it: a rule of the money is broken
 	ReasonUnknown   Reason = "unknown"   // failed too often for a reason that nobody knows

@@ -37,6 +37,8 @@ func (b *batch) add(book ledger.Book, stream string, m Message) {
 	_, err := envelope.Decode(m.Data, func(index int, d *envelope.Donation, raw []byte, err error) {
 		b.records++
 		switch {
+		case errors.Is(err, envelope.ErrUnknownKind): // of a later build
+			reject(index, raw, ledger.ReasonVersion, err.Error())
 		case err != nil:
 			reject(index, raw, ledger.ReasonMalformed, err.Error())
 		case d.Rehearsal != (book == ledger.Rehearsal):

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"spillway/deploy/onebox/pgtest"
 	"spillway/ingest"
@@ -58,7 +60,13 @@ type rig struct {
 
 func newRig(t testing.TB, opts ...brokertest.Option) *rig {
 	t.Helper()
-	r := &rig{t: t, url: pgtest.URL(t), server: brokertest.Start(t, append(opts, brokertest.WithStorage(storageBytes))...)}
+	return newRigOn(t, pgtest.URL(t), opts...)
+}
+
+// newRigOn uses the database at url.
+func newRigOn(t testing.TB, url string, opts ...brokertest.Option) *rig {
+	t.Helper()
+	r := &rig{t: t, url: url, server: brokertest.Start(t, append(opts, brokertest.WithStorage(storageBytes))...)}
 	r.broker = r.server.Connect()
 	if err := r.broker.EnsureTopology(t.Context()); err != nil {
 		t.Fatal(err)
@@ -158,6 +166,21 @@ func (r *rig) publisher() *broker.Publisher {
 		<-ended
 	})
 	return p
+}
+
+// store puts bytes into the stream as they are.
+func (r *rig) store(data []byte) error {
+	nc, err := nats.Connect(r.server.URL())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	_, err = js.Publish(r.t.Context(), "donations.v1.0", data)
+	return err
 }
 
 // eventually waits until ok returns true.
