@@ -74,6 +74,20 @@ func play(t *testing.T, s Scenario) *Outcome {
 	return outcome
 }
 
+// One scenario in small belongs to every run of the tests: the rig, the generator
+// and the audit stay true to each other.
+func TestChaos_UpKilledInSmall(t *testing.T) {
+	if testing.Short() || *long {
+		t.Skip("seconds of load: left out by -short, and part of -chaos in full")
+	}
+	for _, s := range Scenarios {
+		if s.Name == "up-killed" {
+			s.Load = Load{RatePerSecond: 300, For: 4 * time.Second}
+			play(t, s)
+		}
+	}
+}
+
 func TestChaos(t *testing.T) {
 	if !*long {
 		t.Skip("minutes of load and faults: go test ./loadtest/chaos -chaos -v")

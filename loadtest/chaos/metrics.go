@@ -61,6 +61,11 @@ func (h *Rehearsal) AwaitAccepted(ctx context.Context, n int64) error {
 	if err != nil {
 		return err
 	}
+	return h.awaitTotal(ctx, from+n)
+}
+
+// awaitTotal waits until the front-end has acknowledged so many since it started.
+func (h *Rehearsal) awaitTotal(ctx context.Context, total int64) error {
 	tick := time.NewTicker(acceptPoll)
 	defer tick.Stop()
 	for {
@@ -68,15 +73,15 @@ func (h *Rehearsal) AwaitAccepted(ctx context.Context, n int64) error {
 		if err != nil {
 			return err
 		}
-		if now-from >= n {
+		if now >= total {
 			return nil
 		}
 		select {
 		case <-h.process.Done():
-			return fmt.Errorf("the rehearsal ended with status %d after %d of %d donations; its output ends:\n%s",
-				h.process.ExitCode(), now-from, n, h.process.Tail())
+			return fmt.Errorf("the rehearsal ended with status %d and %d of %d donations accepted; its output ends:\n%s",
+				h.process.ExitCode(), now, total, h.process.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d donations accepted: %w", now-from, n, ctx.Err())
+			return fmt.Errorf("%d of %d donations accepted: %w", now, total, ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -42,6 +42,7 @@ type Trial struct {
 	Notes     map[string]any // what the scenario measured besides
 	Logf      func(format string, args ...any)
 	verdict   *Verdict // of the newest rehearsal that ended
+	accepted  int64    // by the front-end before the last restart of something
 }
 
 // Options say how a scenario is run.
@@ -109,6 +110,10 @@ func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {
 	}
 	if v := t.verdict; v != nil {
 		o.Verdict, o.Rehearsal = v, v.Raw
+	}
+	if errors.Is(err, errBroken) {
+		o.Why = err.Error()
+		return nil
 	}
 	if errors.Is(err, errProof) {
 		o.Why = fmt.Sprintf("the rehearsal's proof fails (status %d):\n%s", t.verdict.ExitCode, t.verdict.Tail)

@@ -36,7 +36,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of `up` in the middle, the generator goes on sending; `up` again on the same data",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.Hold(2 * time.Second), t.Restart(RoleUp)}
+			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.Hold(2 * time.Second), t.Restart(RoleUp), t.Back}
 		},
 	},
 	{
@@ -53,8 +53,8 @@ var Scenarios = []Scenario{
 		Load:  steady(20 * time.Second),
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartRoles(2), t.Begin("run"),
-				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Hold(4 * time.Second),
-				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker)}
+				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Back, t.Hold(4 * time.Second),
+				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Back}
 		},
 	},
 	{
@@ -89,7 +89,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of the front-end; started again at once",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(RoleIngest), t.Restart(RoleIngest)}
+			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(RoleIngest), t.Restart(RoleIngest), t.Back}
 		},
 	},
 	{

@@ -50,13 +50,41 @@ func (t *Trial) Begin(name string) Step {
 	}
 }
 
-// errProof says that a rehearsal's proof failed; Trial.verdict tells how.
-var errProof = errors.New("the proof fails")
+var (
+	// errProof says that a rehearsal's proof failed; Trial.verdict tells how.
+	errProof = errors.New("the proof fails")
+	// errBroken says that something else that must hold did not.
+	errBroken = errors.New("broken")
+)
 
 // Ready waits until a front-end takes money (again).
 func (t *Trial) Ready(role string) Step {
 	return func(ctx context.Context) error { return t.Rig.ready(ctx, role) }
 }
+
+// backWithin bounds how long donors may wait for their first 202 once what was
+// down is up again.
+const backWithin = 10 * time.Second
+
+// Back waits for the next acknowledgement and notes how long that took. It comes
+// right after the restart of what donors cannot give without.
+func (t *Trial) Back(ctx context.Context) error {
+	began := time.Now()
+	if err := t.Rehearsal.awaitTotal(ctx, t.accepted+1); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	t.Logf("donations are taken again after %v", took.Round(time.Millisecond))
+	back, _ := t.Notes[backNote].([]float64)
+	t.Notes[backNote] = append(back, took.Seconds())
+	if took > backWithin {
+		return fmt.Errorf("%w: donations were taken again only after %v, not within %v", errBroken, took, backWithin)
+	}
+	return nil
+}
+
+// backNote is where Back leaves its figures.
+const backNote = "seconds_until_taken_again"
 
 // Repeat sends the last run's every key again, once that has been audited.
 func (t *Trial) Repeat(context.Context) error {
@@ -103,6 +131,10 @@ func (t *Trial) Resume(role string) Step {
 func (t *Trial) Restart(role string) Step {
 	return func(ctx context.Context) error {
 		t.Logf("start %s", role)
+		t.accepted = 0
+		if n, err := t.Rig.Accepted(ctx); err == nil {
+			t.accepted = n // else the front-end is down too, and begins at 0 again
+		}
 		return t.Rig.Restart(ctx, role)
 	}
 }
