@@ -37,9 +37,14 @@ const (
 	connectTimeout = 5 * time.Second
 )
 
-// connectionsPerBook is enough for a recorder per shard, the lease, a snapshot and
-// the adopter, and small enough that 20 processes fit a default server.
-const connectionsPerBook = 4
+// Connections of one book, at most. They are made when needed and kept apart so that
+// none of the three kinds of work waits for another: a lease is renewed while every
+// shard records, and donors' questions never delay a batch.
+const (
+	recordConnections  = 8 // a transaction per shard at a time; more shards take turns
+	controlConnections = 3 // the lease, a snapshot, the adopter
+	askConnections     = 2 // look-ups, each for many donations
+)
 
 // Config says where the database is.
 type Config struct {
@@ -48,8 +53,9 @@ type Config struct {
 	URL string
 	// Application is shown in pg_stat_activity; "spillway ledger" when empty.
 	Application string
-	// ConnectionsPerBook bounds connections; 4 when zero.
-	ConnectionsPerBook int
+	// RecordConnections bounds the batches that one book records at the same time; 8
+	// when zero. Another five connections of a book serve leases and look-ups.
+	RecordConnections int
 }
 
 // DB is the ledger's database: a Book for each of the books.
@@ -60,9 +66,9 @@ type DB struct {
 
 // Book is one book's schema. All methods may be called at the same time.
 type Book struct {
-	book ledger.Book
-	pool *pgxpool.Pool
-	seqs sequence
+	book                  ledger.Book
+	record, control, asks *pgxpool.Pool
+	seqs                  sequence
 }
 
 // Open prepares the pools. It does not connect: a ledger starts, and waits, while
@@ -75,10 +81,9 @@ func Open(config Config) (*DB, error) {
 	if config.Application == "" {
 		config.Application = "spillway ledger"
 	}
-	if config.ConnectionsPerBook == 0 {
-		config.ConnectionsPerBook = connectionsPerBook
+	if config.RecordConnections == 0 {
+		config.RecordConnections = recordConnections
 	}
-	base.MaxConns = int32(config.ConnectionsPerBook) //nolint:gosec // a handful
 	base.MinConns = 0
 	base.ConnConfig.ConnectTimeout = connectTimeout
 	set := func(name, value string) { base.ConnConfig.RuntimeParams[name] = value }
@@ -101,14 +106,19 @@ func Open(config Config) (*DB, error) {
 	set("plan_cache_mode", "force_generic_plan")
 	set("jit", "off")
 	for _, book := range ledger.Books {
-		c := base.Copy()
-		c.ConnConfig.RuntimeParams["search_path"] = book.Schema()
-		pool, err := pgxpool.NewWithConfig(context.Background(), c)
-		if err != nil {
-			db.Close()
-			return nil, fmt.Errorf("open pool of the %s book: %w", book, err)
+		set("search_path", book.Schema())
+		b := &Book{book: book}
+		db.books[book] = b
+		for pool, connections := range map[**pgxpool.Pool]int{
+			&b.record: config.RecordConnections, &b.control: controlConnections, &b.asks: askConnections,
+		} {
+			c := base.Copy()
+			c.MaxConns = int32(connections) //nolint:gosec // a handful
+			if *pool, err = pgxpool.NewWithConfig(context.Background(), c); err != nil {
+				db.Close()
+				return nil, fmt.Errorf("open pool of the %s book: %w", book, err)
+			}
 		}
-		db.books[book] = &Book{book: book, pool: pool}
 	}
 	return db, nil
 }
@@ -119,7 +129,11 @@ func (db *DB) Book(book ledger.Book) *Book { return db.books[book] }
 // Close ends all connections; it waits for those in use.
 func (db *DB) Close() {
 	for _, b := range db.books {
-		b.pool.Close()
+		for _, pool := range []*pgxpool.Pool{b.record, b.control, b.asks} {
+			if pool != nil {
+				pool.Close()
+			}
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func isUniqueViolation(err error) bool {
 //
 // Errors: ledger.ErrFenced when it was adopted or closed; ledger.ErrUnavailable.
 func (b *Book) Renew(ctx context.Context, lease ledger.Lease, ttl time.Duration) error {
-	tag, err := b.pool.Exec(ctx, leaseRenewSQL, lease.Slot, lease.Term, ttl)
+	tag, err := b.control.Exec(ctx, leaseRenewSQL, lease.Slot, lease.Term, ttl)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ledger.ErrFenced
 	}
@@ -68,7 +68,7 @@ func (b *Book) Renew(ctx context.Context, lease ledger.Lease, ttl time.Duration)
 //
 // Errors: ledger.ErrFenced, ledger.ErrUnavailable.
 func (b *Book) Release(ctx context.Context, lease ledger.Lease) error {
-	tag, err := b.pool.Exec(ctx, leaseCloseSQL, lease.Slot, lease.Term)
+	tag, err := b.control.Exec(ctx, leaseCloseSQL, lease.Slot, lease.Term)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ledger.ErrFenced
 	}
@@ -82,7 +82,7 @@ func (b *Book) Release(ctx context.Context, lease ledger.Lease) error {
 //
 // Errors: ledger.ErrUnavailable.
 func (b *Book) AdoptLapsed(ctx context.Context, holder string, ttl time.Duration) ([]ledger.Lease, error) {
-	rows, err := b.pool.Query(ctx, leaseLapsedSQL)
+	rows, err := b.control.Query(ctx, leaseLapsedSQL)
 	if err != nil {
 		return nil, sorted("look for lapsed leases", err)
 	}
@@ -107,6 +107,6 @@ func (b *Book) AdoptLapsed(ctx context.Context, holder string, ttl time.Duration
 
 func (b *Book) lease(ctx context.Context, sql string, args ...any) (ledger.Lease, error) {
 	lease := ledger.Lease{Book: b.book}
-	err := b.pool.QueryRow(ctx, sql, args...).Scan(&lease.Slot, &lease.Term, &lease.Epoch)
+	err := b.control.QueryRow(ctx, sql, args...).Scan(&lease.Slot, &lease.Term, &lease.Epoch)
 	return lease, err
 }

@@ -27,12 +27,12 @@ func (b *Book) Quarantine(ctx context.Context, rejected []ledger.Rejected) error
 		streams[i], reasons[i], details[i] = r.Stream, string(r.Reason), r.Detail
 		sequences[i], indexes[i], stored[i] = int64(r.Sequence), int32(r.Index), r.StoredAt //nolint:gosec // counts of messages and records
 	}
-	_, err := b.pool.Exec(ctx, quarantineSQL, hashes, streams, sequences, indexes, stored, reasons, details, payloads)
+	_, err := b.control.Exec(ctx, quarantineSQL, hashes, streams, sequences, indexes, stored, reasons, details, payloads)
 	return sorted("quarantine", err)
 }
 
 // Quarantined counts the records that are set aside. Errors: ledger.ErrUnavailable.
 func (b *Book) Quarantined(ctx context.Context) (count int64, err error) {
-	err = b.pool.QueryRow(ctx, "SELECT count(*) FROM quarantine").Scan(&count)
+	err = b.control.QueryRow(ctx, "SELECT count(*) FROM quarantine").Scan(&count)
 	return count, sorted("count the quarantine", err)
 }

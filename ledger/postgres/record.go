@@ -55,7 +55,7 @@ const raceTries = 20
 // ledger.ErrUnavailable, and any other error, when the outcome is not known: the
 // batch may be recorded, and then repeating it changes nothing and returns no rows.
 func (b *Book) Record(ctx context.Context, lease ledger.Lease, donations, repeats []*envelope.Donation) ([]campaigns.SlotRow, ledger.Counts, error) {
-	conn, err := b.pool.Acquire(ctx)
+	conn, err := b.record.Acquire(ctx)
 	if err != nil {
 		return nil, ledger.Counts{}, sorted("record: connect", err)
 	}

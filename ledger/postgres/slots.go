@@ -42,7 +42,7 @@ func (b *Book) Slots(ctx context.Context, lease ledger.Lease, settled bool) ([]c
 	if settled {
 		batch.Queue("COMMIT")
 	}
-	conn, err := b.pool.Acquire(ctx)
+	conn, err := b.control.Acquire(ctx)
 	if err != nil {
 		return nil, sorted("read a slot: connect", err)
 	}

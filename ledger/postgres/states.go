@@ -28,7 +28,7 @@ func (b *Book) states(ctx context.Context, ids [][16]byte, into map[[16]byte]led
 	for i, id := range ids {
 		keys[i] = pgtype.UUID{Bytes: id, Valid: true}
 	}
-	rows, err := b.pool.Query(ctx, statesSQL, keys)
+	rows, err := b.asks.Query(ctx, statesSQL, keys)
 	if err != nil {
 		return err
 	}
