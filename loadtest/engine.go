@@ -100,6 +100,7 @@ func (e *engine) send(ctx context.Context, stop <-chan struct{}, rows <-chan []t
 func (e *engine) dispatch(ctx context.Context, stop <-chan struct{}, blocks <-chan []trace.Row) error {
 	var rows []trace.Row // read and not due yet
 	var batch []job
+	stopped := false
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -107,10 +108,13 @@ func (e *engine) dispatch(ctx context.Context, stop <-chan struct{}, blocks <-ch
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), e.writer.Flush())
 		case <-stop:
-			stop, blocks, rows = nil, nil, nil
+			stop, blocks, rows, stopped = nil, nil, nil, true
 			e.rowsEnd.Store(true)
 		case <-e.agenda.wake:
 		case <-timer.C:
+		}
+		if stopped { // at each tick: scripts that are under way may ask for more
+			e.forget(e.agenda.unsent())
 		}
 		now := time.Now()
 		var next time.Time
@@ -148,6 +152,14 @@ func (e *engine) dispatch(ctx context.Context, stop <-chan struct{}, blocks <-ch
 		}
 		timer.Reset(wait)
 	}
+}
+
+// forget ends probes that never left.
+func (e *engine) forget(jobs []job) {
+	for i := range jobs {
+		jobs[i].probe.done <- result{outcome: record.Unknown}
+	}
+	e.open.Add(-int64(len(jobs)))
 }
 
 func (e *engine) appendRows(batch []job, rows []trace.Row) []job {
@@ -207,7 +219,7 @@ func (e *engine) work(ctx context.Context, c *conn) {
 		r, after, stale := w.attempt(ctx, e, c, &j)
 		now := time.Now()
 		e.writer.Answer(&record.Answer{Ref: j.ref, Try: j.try, Outcome: r.outcome, Code: r.code, At: now, AcceptedAt: r.AcceptedAt})
-		e.meter.answered(&j, picked.Sub(j.queued), r.outcome, now)
+		e.meter.answered(&j, picked.Sub(j.queued), &r, now)
 		if r.outcome == record.Unknown || r.outcome == record.Deferred {
 			pause := backoff(j.try, after, chance)
 			if stale && j.try == 1 {

@@ -183,6 +183,24 @@ func (a *agenda) due(now time.Time, into []job) ([]job, time.Time) {
 	return into, a.jobs[0].due
 }
 
+// unsent takes out the jobs that never left; what is left are retries.
+func (a *agenda) unsent() (jobs []job) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := a.jobs[:0]
+	for _, d := range a.jobs {
+		if d.job.try == 0 {
+			jobs = append(jobs, d.job)
+			continue
+		}
+		kept = append(kept, d)
+	}
+	clear(a.jobs[len(kept):])
+	a.jobs = kept
+	heap.Init(&a.jobs)
+	return jobs
+}
+
 // len is how many jobs wait for their time.
 func (a *agenda) len() int {
 	a.mu.Lock()

@@ -62,8 +62,11 @@ type meter struct {
 	lastAnswer time.Time // the last 202, of probes too
 
 	lastRowAnswer time.Time
-	second, best  int64 // 202s in the second that began at secondFrom, and in the best so far
-	secondFrom    time.Time
+	// ahead bounds how far the target's clock is ahead of ours: a 202's accepted_at
+	// minus the time of sending, the least of all. Nil before the first.
+	ahead        *time.Duration
+	second, best int64 // 202s in the second that began at secondFrom, and in the best so far
+	secondFrom   time.Time
 }
 
 func newMeter() *meter {
@@ -93,18 +96,21 @@ func (m *meter) left(jobs []job, now time.Time) {
 }
 
 // answered notes the end of one attempt.
-func (m *meter) answered(j *job, waited time.Duration, outcome record.Outcome, now time.Time) {
+func (m *meter) answered(j *job, waited time.Duration, r *result, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.exchanges++
-	if outcome == record.Accepted && now.After(m.lastAnswer) {
+	if r.outcome == record.Accepted {
 		m.lastAnswer = now
+		if ahead := r.AcceptedAt.Sub(j.queued); m.ahead == nil || ahead < *m.ahead {
+			m.ahead = &ahead
+		}
 	}
 	if j.probe != nil {
 		return
 	}
 	note(m.waiting, waited)
-	switch outcome {
+	switch r.outcome {
 	case record.Unknown:
 		m.unknown++
 	case record.Deferred:
@@ -153,8 +159,13 @@ func (m *meter) contradicted() bool {
 // findingsMax bounds the findings of one session that say that something is wrong.
 const findingsMax = 1000
 
-func (m *meter) lastAccepted() time.Time {
+// lastAccepted is when the last 202 was read, and how far the target's clock may
+// be ahead of ours.
+func (m *meter) lastAccepted() (at time.Time, ahead time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lastAnswer
+	if m.ahead != nil {
+		ahead = *m.ahead
+	}
+	return m.lastAnswer, ahead
 }

@@ -260,8 +260,8 @@ func (h *history) skipped(rows int64) (n int64) {
 // Bounds of the drain.
 const (
 	drainPause = 50 * time.Millisecond
-	// drainSkew is added to the last answer's time: as_of has to pass it on a clock
-	// that may be this much behind. What is missing all the same, the audit finds.
+	// drainSkew is added to the last answer's time, on the target's clock as far as
+	// its answers told, for as_of to have passed it surely.
 	drainSkew = 10 * time.Millisecond
 )
 
@@ -270,7 +270,7 @@ const (
 func (r *rehearsal) drain(ctx context.Context) error {
 	r.shown.phase("draining")
 	begun := time.Now()
-	last := r.engine.meter.lastAccepted()
+	last, ahead := r.engine.meter.lastAccepted()
 	if r.history.lastAccepted.After(last) {
 		last = r.history.lastAccepted
 	}
@@ -278,7 +278,7 @@ func (r *rehearsal) drain(ctx context.Context) error {
 		r.report.Drained = true
 		return nil
 	}
-	need := last.Add(drainSkew)
+	need := last.Add(max(0, ahead) + drainSkew)
 	slug := r.plan.campaigns[0].Slug
 	moved, newest := time.Now(), time.Time{}
 	for {

@@ -280,6 +280,29 @@ func TestRun_AKilledGeneratorIsResumed(t *testing.T) {
 	}
 }
 
+// TestRun_StopForgetsWhatNeverLeft has probes planned for an hour ahead.
+func TestRun_StopForgetsWhatNeverLeft(t *testing.T) {
+	t.Parallel()
+	g := newTarget(t)
+	stop := make(chan struct{})
+	g.do = func(n int) deed {
+		if n == 50 {
+			close(stop)
+		}
+		return behave
+	}
+	cfg := g.config(t)
+	cfg.Probes, cfg.edgesLeast = true, time.Hour
+	r, err := Run(t.Context(), stop, cfg, g.deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProof(t, r)
+	if !r.Stopped {
+		t.Errorf("%+v", r.Sending)
+	}
+}
+
 // forgetAnswers writes the record anew without its last answers.
 func forgetAnswers(t *testing.T, cfg *Config, last int) {
 	t.Helper()

@@ -45,8 +45,8 @@ func (s *scripts) run(ctx context.Context, stop <-chan struct{}, whole, left tim
 	var under sync.WaitGroup
 	defer under.Wait()
 	if s.plan.edges {
-		under.Go(func() { s.edge(ctx, gift.Opening, probeOpens, s.campaigns[s.plan.probe(probeOpens)].StartsAt) })
-		under.Go(func() { s.edge(ctx, gift.Closing, probeCloses, s.campaigns[s.plan.probe(probeCloses)].EndsAt) })
+		under.Go(func() { s.edge(ctx, gift.Opening, probeOpens, s.plan.campaigns[s.plan.probe(probeOpens)].StartsAt) })
+		under.Go(func() { s.edge(ctx, gift.Closing, probeCloses, s.plan.campaigns[s.plan.probe(probeCloses)].EndsAt) })
 	}
 	rounds := max(1, min(roundsMax, int(whole/roundEvery)))
 	for n := range rounds {

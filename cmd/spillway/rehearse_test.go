@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"spillway/ledger"
+	"spillway/loadtest"
+)
+
+// rehearseOnce runs the command to its end and reads its report.
+func rehearseOnce(t *testing.T, args ...string) (int, loadtest.Report, *child) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.json")
+	c := launch(t, append([]string{"rehearse", "--json", file}, args...)...)
+	status := c.wait()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("status %d, %v: %s%s", status, err, &c.stdout, &c.stderr)
+	}
+	var report loadtest.Report
+	if err := json.Unmarshal(content, &report); err != nil {
+		t.Fatal(err)
+	}
+	return status, report, c
+}
+
+func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
+	temporary := filepath.Dir(dataFolder(t)) // open to the database's user
+	t.Setenv("TMPDIR", temporary)
+	status, report, c := rehearseOnce(t, "--rate", "200", "--for", "2s")
+	if status != 0 || !report.Holds || report.Sending.Accepted != 400 || !report.Audit.Sums.Complete {
+		t.Errorf("status %d, %q, %+v", status, report.Failures, report.Sending)
+	}
+	for _, text := range []string{"The proof holds", "400 rows", "I9"} {
+		if !strings.Contains(c.stdout.String(), text) {
+			t.Errorf("the table does not say %q:\n%s", text, &c.stdout)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(temporary, "spillway-rehearsal-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// writeEvent writes an event of rows gifts to three campaigns over a second.
+func writeEvent(t *testing.T, rows int) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("offset_ms,campaign,amount_minor,currency\n")
+	for i := range rows {
+		fmt.Fprintf(&b, "%d,school %d,%d,USD\n", i*1000/rows, i%3, 100+i)
+	}
+	path := filepath.Join(t.TempDir(), "event.csv")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRehearse_ARunningInstallation(t *testing.T) {
+	dir := dataFolder(t)
+	_, run := startUp(t, dir)
+	event := writeEvent(t, 300)
+	base := []string{"--data", dir, "--replay", event, "--run", "friday", "--watchers", "2"}
+
+	status, report, _ := rehearseOnce(t, base...)
+	if status != 0 || !report.Holds || report.Audit.Sums.LedgerRows != 300 || report.Target != run.HTTPURL {
+		t.Fatalf("status %d, %q, %+v", status, report.Failures, report.Audit.Sums)
+	}
+	if _, err := os.Stat(filepath.Join(dir, recordsFolder, "friday"+recordSuffix)); err != nil {
+		t.Error(err)
+	}
+	status, again, _ := rehearseOnce(t, base...)
+	if status != 0 || again.Session != 2 || again.After != report.After || again.Before != report.After {
+		t.Errorf("again: status %d, %d lines became %d", status, again.Before, again.After)
+	}
+
+	t.Run("a killed generator resumes", func(t *testing.T) {
+		slow := []string{"--data", dir, "--replay", event, "--run", "monday", "--speed", "0.2", "--no-probes"}
+		c := launch(t, append([]string{"rehearse"}, slow...)...)
+		record := filepath.Join(dir, recordsFolder, "monday"+recordSuffix)
+		eventually(t, func() error { // rows are on file: some have left
+			info, err := os.Stat(record)
+			if err == nil && info.Size() < 4<<10 {
+				err = fmt.Errorf("record of %d bytes", info.Size())
+			}
+			return err
+		})
+		if err := c.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		c.wait()
+		status, report, _ := rehearseOnce(t, append(slow, "--resume")...)
+		if status != 0 || !report.Holds || !report.Resumed || report.Skipped == 0 || report.Audit.Sums.LedgerRows != 300 || !report.Audit.Sums.Complete {
+			t.Errorf("status %d, %q, skipped %d, %+v", status, report.Failures, report.Skipped, report.Audit.Sums)
+		}
+	})
+
+	t.Run("the first signal drains and audits", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "report.json")
+		c := launch(t, "rehearse", "--data", dir, "--rate", "100", "--for", "10m", "--run", "endless", "--campaigns", "5", "--json", file)
+		eventually(t, func() error {
+			info, err := os.Stat(filepath.Join(dir, recordsFolder, "endless"+recordSuffix))
+			if err == nil && info.Size() < 16<<10 {
+				err = fmt.Errorf("record of %d bytes", info.Size())
+			}
+			return err
+		})
+		c.stop()
+		content, err := os.ReadFile(file)
+		var report loadtest.Report
+		if err == nil {
+			err = json.Unmarshal(content, &report)
+		}
+		if err != nil || !report.Stopped || report.Sending.Accepted == 0 || report.Audit.Sums.Complete {
+			t.Errorf("%v, %+v", err, report.Sending)
+		}
+	})
+
+	t.Run("a damaged ledger is no proof", func(t *testing.T) {
+		conn, err := pgx.Connect(t.Context(), run.DatabaseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		table := pgx.Identifier{ledger.Rehearsal.Schema(), "slots"}.Sanitize()
+		if _, err := conn.Exec(t.Context(), "UPDATE "+table+" SET pledged_minor = pledged_minor - 1 WHERE campaign LIKE 'friday-%school-0%'"); err != nil {
+			t.Fatal(err)
+		}
+		status, report, c := rehearseOnce(t, append(base, "--resume")...)
+		if status != exitFailed || report.Holds || !strings.Contains(c.stdout.String(), "THE PROOF DOES NOT HOLD") {
+			t.Errorf("status %d, %q", status, report.Failures)
+		}
+	})
+}
+
+func TestRehearse_SaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	event, bad := writeEvent(t, 2), filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(bad, []byte("offset_ms,campaign,amount_minor,currency\n0,a,1,USD\n1,a,1.5,USD\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "--replay FILE"},
+		{[]string{"--rate", "5"}, "--for"},
+		{[]string{"--replay", event, "--rate", "5"}, "do not go together"},
+		{[]string{"--rate", "5", "--for", "1s", "--speed", "3"}, "belong to --replay"},
+		{[]string{"--replay", "no such file"}, "no such file"},
+		{[]string{"--replay", bad}, "line 3"},
+		{[]string{"--replay", event, "--speed", "0.0000001"}, "speed"},
+		{[]string{"--replay", event, "--data", empty}, "spillway up --data"},
+		{[]string{"--replay", event, "--data", empty, "--resume"}, "--run NAME"},
+		{[]string{"--replay", event, "--target", "http://127.0.0.1:1", "--database-url", "postgres://u:hunter2@127.0.0.1:1/d"}, "--secrets"},
+		{[]string{"--replay", event, "--database-url", "postgres://u:hunter2@127.0.0.1:1/d"}, "--target"},
+		{[]string{"--replay", event, "--resume", "--record", filepath.Join(empty, "none")}, "none"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			begun := time.Now()
+			child := launch(t, append([]string{"rehearse"}, c.args...)...)
+			status, text := child.wait(), child.stderr.String()
+			if status != exitUsage || !strings.Contains(text, c.want) || strings.Contains(text, "hunter2") {
+				t.Errorf("status %d after %v: %s", status, time.Since(begun), text)
+			}
+		})
+	}
+}
