@@ -122,7 +122,7 @@ func (w *Writer) Observation(o *Observation) {
 	w.add(func(b []byte) []byte { return appendObservation(b, o) })
 }
 
-// Session, Finding and End write an entry and flush.
+// Session writes the start of a session, and flushes as Finding and End do.
 func (w *Writer) Session(s Session) error { return w.writeJSON(kindSession, s) }
 
 // Finding writes what the generator found out by itself.
