@@ -109,14 +109,14 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 	if err != nil {
 		return nil, fmt.Errorf("the rehearsal's credential: %w", err)
 	}
-	store, err := at.campaigns(ctx)
+	store, err := at.campaigns()
 	if err != nil {
 		return nil, err
 	}
 	defer store.Close()
 
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
-		Run: c.RunName, Source: source, Copies: c.copies(), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
+		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes,
 	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log})
@@ -194,9 +194,6 @@ func (c *rehearseCommand) source() (source trace.Source, speed string, err error
 	source, err = trace.NewProfile(trace.ProfileConfig{Rate: c.Rate, For: c.For, Campaigns: c.Campaigns, Seed: seed})
 	return source, "", err
 }
-
-// copies is how many keys each row has.
-func (c *rehearseCommand) copies() int { return c.Copies }
 
 // Where records are kept when nobody says where.
 const (

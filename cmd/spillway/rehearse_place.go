@@ -62,7 +62,7 @@ func (a *place) find() (addresses, error) {
 }
 
 // campaigns opens the store of campaigns.
-func (a *place) campaigns(context.Context) (*campaigndb.Store, error) {
+func (a *place) campaigns() (*campaigndb.Store, error) {
 	at, err := a.find()
 	if err != nil {
 		return nil, err
