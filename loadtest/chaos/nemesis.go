@@ -14,10 +14,9 @@ import (
 // before the service has digested the one before.
 func (t *Trial) Nemesis(d time.Duration) Step {
 	return func(ctx context.Context) error {
-		draw := newFaults(t.Seed)
 		end := time.Now().Add(d)
 		for time.Now().Before(end) {
-			f := draw.next()
+			f := t.faults.next()
 			t.Logf("nemesis: %v", f)
 			if err := t.do(ctx, t.hurt(f)); err != nil {
 				return fmt.Errorf("nemesis of seed %d: %v: %w", t.Seed, f, err)
@@ -80,4 +79,35 @@ func (t *Trial) hurt(f fault) []Step {
 		return []Step{t.StopPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
 	}
 	return []Step{t.Kill(f.role), t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
+}
+
+// startMost is as long as `up` takes to start on an idle machine: kills drawn up to
+// it hit every step of the start, and some come just after.
+const startMost = 2500 * time.Millisecond
+
+// CrashLoop starts `up` so many times and kills it at a moment drawn from the seed
+// before or just after it is ready. It is down before and after.
+func (t *Trial) CrashLoop(times int) []Step {
+	var steps []Step
+	for range times {
+		lives := t.faults.between(0, startMost)
+		steps = append(steps, func(ctx context.Context) error {
+			t.Logf("start up, kill -9 after %v", lives.Round(time.Millisecond))
+			if err := t.Rig.LaunchUp(); err != nil {
+				return err
+			}
+			if err := t.Hold(lives)(ctx); err != nil {
+				return err
+			}
+			p, err := t.Rig.Process(RoleUp)
+			if err != nil {
+				return err
+			}
+			if !p.Running() {
+				return fmt.Errorf("%w: up ended by itself with status %d; its log ends:\n%s", errBroken, p.ExitCode(), p.Tail())
+			}
+			return p.Kill()
+		})
+	}
+	return steps
 }

@@ -41,6 +41,7 @@ type Trial struct {
 	Seed      uint64
 	Notes     map[string]any // what the scenario measured besides
 	Logf      func(format string, args ...any)
+	faults    faults   // drawn from Seed
 	verdict   *Verdict // of the newest rehearsal that ended
 	accepted  int64    // by the front-end before the last restart of something
 }
@@ -83,7 +84,7 @@ func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{Rig: rig, Load: s.Load, Seed: o.Seed, Notes: map[string]any{}, Logf: o.Logf}
+	t := &Trial{Rig: rig, Load: s.Load, Seed: o.Seed, faults: newFaults(o.Seed), Notes: map[string]any{}, Logf: o.Logf}
 	if o.Load != nil {
 		t.Load = *o.Load
 	}

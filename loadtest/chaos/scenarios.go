@@ -40,6 +40,16 @@ var Scenarios = []Scenario{
 		},
 	},
 	{
+		Name:  "up-crash-loop",
+		Fault: "kill -9 of `up` again and again while it starts: on an empty folder, and later in the middle of a load",
+		Load:  steady(20 * time.Second),
+		Script: func(t *Trial) []Step {
+			steps := t.CrashLoop(6)
+			steps = append(steps, t.StartUp, t.Begin("run"), t.Kill(RoleUp))
+			return append(append(steps, t.CrashLoop(6)...), t.Restart(RoleUp), t.Back)
+		},
+	},
+	{
 		Name:  "ledger-killed",
 		Fault: "kill -9 of the only ledger; started again 3 s later",
 		Load:  steady(15 * time.Second),
