@@ -49,7 +49,7 @@ func (c *Consumer) adopt(ctx context.Context) error {
 func (c *Consumer) bury(ctx context.Context, lease ledger.Lease, asked time.Time) error {
 	head := c.head(lease, 0, asked)
 	head.Closed = true
-	if err := c.publishSlot(ctx, head, lease, true); err != nil {
+	if err := c.publishSlot(ctx, head, lease); err != nil {
 		return err
 	}
 	head.Number = 1

@@ -46,12 +46,12 @@ type Config struct {
 	// BatchMessages, BatchBytes and BatchDonations bound what one transaction
 	// records, and with it the memory (one batch is recorded while the next is
 	// decoded) and how long a transaction keeps its locks. The last may be exceeded
-	// by one envelope's donations. 1024 messages, 4 MiB, 8192 donations: 50 ms.
+	// by one fetch's donations. 1024 messages, 2 MiB, 8192 donations: 50 ms.
 	BatchMessages, BatchBytes, BatchDonations int
 	// FetchWait is how long one request waits for a first message. 1 s.
 	FetchWait time.Duration
 	// RecordEvery is the least time from one batch's beginning to the next one's,
-	// so that a light load is recorded in few transactions. 20 ms.
+	// so that a light load is recorded in few transactions. 40 ms.
 	RecordEvery time.Duration
 
 	// LeaseTTL is how long a slot stays ours without a renewal. 3 s.
@@ -60,7 +60,7 @@ type Config struct {
 	RenewEvery time.Duration
 	// AdoptEvery is the pace of the search for lapsed leases. A third of LeaseTTL.
 	AdoptEvery time.Duration
-	// FrameEvery is the tick: what changed is published after at most so long. 100 ms.
+	// FrameEvery is the tick: what changed is published after at most so long. 50 ms.
 	FrameEvery time.Duration
 	// IdleFrameEvery is how long a slot may be silent when nothing changed. 200 ms.
 	IdleFrameEvery time.Duration
@@ -83,12 +83,12 @@ const (
 	defaultAckWait      = 10 * time.Second
 	defaultHoldMax      = time.Minute
 	defaultMessages     = 1024
-	defaultBytes        = 4 << 20
+	defaultBytes        = 2 << 20
 	defaultDonations    = 8192
 	defaultFetchWait    = time.Second
-	defaultRecordEvery  = 20 * time.Millisecond
+	defaultRecordEvery  = 40 * time.Millisecond
 	defaultLeaseTTL     = 3 * time.Second
-	defaultFrameEvery   = 100 * time.Millisecond
+	defaultFrameEvery   = 50 * time.Millisecond
 	defaultIdleFrame    = 200 * time.Millisecond
 	defaultSnapshot     = 5 * time.Second
 	defaultStop         = 10 * time.Second

@@ -135,14 +135,13 @@ func (f *fakeFrames) last() campaigns.Frame {
 
 // fakeStore is a ledger in memory whose Record a test may replace.
 type fakeStore struct {
-	mu         sync.Mutex
-	record     func(ctx context.Context, donations []*envelope.Donation) error
-	recorded   map[string]*envelope.Donation // by ID
-	rows       map[string]campaigns.SlotRow
-	rejected   []ledger.Rejected
-	term       int64
-	released   int
-	settledFor int // calls of Slots that waited for transactions in flight
+	mu       sync.Mutex
+	record   func(ctx context.Context, donations []*envelope.Donation) error
+	recorded map[string]*envelope.Donation // by ID
+	rows     map[string]campaigns.SlotRow
+	rejected []ledger.Rejected
+	term     int64
+	released int
 }
 
 func newFakeStore() *fakeStore {
@@ -198,12 +197,9 @@ func (s *fakeStore) Quarantine(_ context.Context, rejected []ledger.Rejected) er
 
 func (s *fakeStore) Quarantined(context.Context) (int64, error) { return 0, nil }
 
-func (s *fakeStore) Slots(_ context.Context, _ ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+func (s *fakeStore) Slots(context.Context, ledger.Lease) ([]campaigns.SlotRow, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if settled {
-		s.settledFor++
-	}
 	var rows []campaigns.SlotRow
 	for _, r := range s.rows {
 		rows = append(rows, r)

@@ -20,7 +20,7 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 	n := w.collect(asked)
 	if len(n.doubts) > 0 {
 		// Their rows go into the next frame, and until then their bounds hold.
-		rows, err := c.readSlot(ctx, w.lease, true)
+		rows, err := c.readSlot(ctx, w.lease)
 		if err != nil {
 			w.carry(n.rows)
 			return w.note(err)
@@ -28,7 +28,7 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 		w.resolve(n.doubts, rows)
 	}
 	if _, _, gap := w.published(); gap {
-		if err := c.snapshot(ctx, w, false, false); err != nil {
+		if err := c.snapshot(ctx, w, false); err != nil {
 			w.carry(n.rows)
 			return err
 		}
@@ -55,23 +55,21 @@ func (c *Consumer) frame(ctx context.Context, w *writer, rows []campaigns.SlotRo
 	return nil
 }
 
-// snapshot publishes w's slot whole, as the database has it. With settled it first
-// waits until no transaction of the slot is in flight.
-//
-// The rows of every frame tried so far were committed before they were collected,
-// so what is read after taking the number holds them.
-func (c *Consumer) snapshot(ctx context.Context, w *writer, settled, closed bool) error {
+// snapshot publishes w's slot whole, as the database has it. The rows of every
+// frame tried so far were committed before they were collected, so what is read
+// after taking the number holds them.
+func (c *Consumer) snapshot(ctx context.Context, w *writer, closed bool) error {
 	w.snapshots.Lock()
 	defer w.snapshots.Unlock()
 	number, claimed, _ := w.published()
 	head := c.head(w.lease, number, claimed)
 	head.Closed = closed
-	return w.note(c.publishSlot(ctx, head, w.lease, settled))
+	return w.note(c.publishSlot(ctx, head, w.lease))
 }
 
 // publishSlot reads a slot and publishes its snapshot.
-func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, lease ledger.Lease, settled bool) error {
-	rows, err := c.readSlot(ctx, lease, settled)
+func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, lease ledger.Lease) error {
+	rows, err := c.readSlot(ctx, lease)
 	if err != nil {
 		return err
 	}
@@ -84,12 +82,13 @@ func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, le
 	return nil
 }
 
-// readSlot reads a slot whole. With settled, what it returns is all that was ever
-// recorded under the lease before the call.
-func (c *Consumer) readSlot(ctx context.Context, lease ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+// readSlot reads a slot whole: all that was recorded under the lease before the
+// call, also by transactions whose answers were lost. It fails when the lease was
+// taken over, so that no snapshot of a past term replaces one of a later.
+func (c *Consumer) readSlot(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	rows, err := c.store.Slots(ctx, lease, settled)
+	rows, err := c.store.Slots(ctx, lease)
 	if err != nil {
 		return nil, fmt.Errorf("read slot %d: %w", lease.Slot, err)
 	}

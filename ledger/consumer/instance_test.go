@@ -317,11 +317,11 @@ func (s *walledStore) Quarantine(ctx context.Context, rejected []ledger.Rejected
 	return s.Book.Quarantine(ctx, rejected)
 }
 
-func (s *walledStore) Slots(ctx context.Context, lease ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+func (s *walledStore) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
 	if err := s.i.pass(ctx, publishing); err != nil {
 		return nil, err
 	}
-	rows, err := s.Book.Slots(ctx, lease, settled)
+	rows, err := s.Book.Slots(ctx, lease)
 	return rows, errors.Join(err, s.i.pass(ctx, publishing))
 }
 

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// topUpWait is how long a batch that the recorder does not want yet waits for one
-// more message: longer only delays the batch, shorter only asks the broker more often.
-const topUpWait = 5 * time.Millisecond
+const (
+	// topUpEvery is how often more is fetched for a batch that the record loop does
+	// not take yet: a fetch costs the broker as much for one message as for many.
+	topUpEvery = 10 * time.Millisecond
+	// forever is longer than any process lives.
+	forever = 100 * 365 * 24 * time.Hour
+)
 
 // heartbeatsPerWait is how often a held message is reported in one AckWait.
 const heartbeatsPerWait = 3
@@ -58,48 +62,48 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		if _, err := l.c.writer(ctx); err != nil {
 			return
 		}
+		// A batch is offered as long as it may grow, then until it is taken.
 		room, wait := l.room(b), l.c.config.FetchWait
 		if len(b.messages) > 0 {
-			wait = topUpWait
-			if room == 0 {
-				select {
-				case l.ready <- b:
-					b = newBatch()
-				case <-ctx.Done():
-				}
-				continue
+			patience := topUpEvery
+			if room == 0 || retry.tries > 0 { // full, or the broker is away
+				patience = forever
 			}
-			select {
-			case l.ready <- b:
+			if l.offer(ctx, b, patience) {
 				b = newBatch()
 				continue
-			default:
 			}
+			wait = 0
 		}
 		messages, err := l.shard.Source.Fetch(ctx, room, l.c.config.BatchBytes-b.bytes, wait)
 		l.hold(b, messages)
 		for _, m := range messages {
 			b.add(l.c.book, l.shard.Stream, m)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			retry = backoff{}
-			continue
-		}
-		if ctx.Err() == nil {
+		case ctx.Err() == nil:
 			l.c.metrics.fetchFailures.Inc()
 			if retry.tries == 0 {
 				l.c.log.Warn("fetch", "stream", l.shard.Stream, "error", err)
 			}
+			retry.wait(ctx)
 		}
-		if len(b.messages) > 0 { // record what is here while the broker is away
-			select {
-			case l.ready <- b:
-				b = newBatch()
-			case <-ctx.Done():
-			}
-		}
-		retry.wait(ctx)
 	}
+}
+
+// offer waits for the record loop to take the batch, and tells whether it did.
+func (l *lane) offer(ctx context.Context, b *batch, patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case l.ready <- b:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // room is how many more messages the batch may take.

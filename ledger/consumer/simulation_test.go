@@ -401,6 +401,27 @@ func (s *simulation) check() {
 		t.Errorf("%d campaigns whose slots are not the sum of their lines", n)
 	}
 
+	// What a front-end finds that starts now: every slot whole, and closed.
+	for slot := range s.count("SELECT max(slot) FROM slot_terms") {
+		slot := int32(slot + 1)
+		snapshot, err := s.broker.Snapshot(t.Context(), ledger.Live, slot)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		where := fmt.Sprint(" FROM slots WHERE slot = ", slot)
+		rows, n := s.count("SELECT count(*)"+where), int64(0)
+		for _, row := range snapshot.Rows {
+			n += row.Donations
+		}
+		if int64(len(snapshot.Rows)) != rows || n != s.count("SELECT coalesce(sum(donations), 0)"+where) {
+			t.Errorf("slot %d: the last snapshot holds %d rows and %d donations", slot, len(snapshot.Rows), n)
+		}
+		if term := s.count(fmt.Sprint("SELECT term FROM slot_terms WHERE slot = ", slot)); !snapshot.Closed || snapshot.Term != term {
+			t.Errorf("slot %d: the last snapshot is of term %d (closed: %v), the slot's is %d", slot, snapshot.Term, snapshot.Closed, term)
+		}
+	}
+
 	// What the front-end showed.
 	false_, worst, longest := 0, int64(0), time.Duration(0)
 	shown := map[string]int64{}

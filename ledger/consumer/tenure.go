@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -71,22 +72,35 @@ func (c *Consumer) tenure(ctx, lanes context.Context, w *writer) {
 	log.Info("slot open")
 	c.announce(w)
 	defer c.announce(nil)
-	helpers.Go(func() { c.snapshotLoop(held, w) })
+	c.serve(held, lanes, w, log)
+	switch {
+	case !w.live():
+		log.Warn("slot lost: another process has adopted it")
+		c.metrics.fenced.Inc()
+	case ctx.Err() != nil:
+		log.Warn("slot abandoned: not closed in time")
+	default:
+		c.close(ctx, w, log)
+	}
+}
+
+// serve publishes the writer's news until its lease is lost (held ends) or all lanes
+// have settled. When it returns nothing is on its way any more.
+func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logger) {
+	serving, stop := context.WithCancel(held)
+	var snapshots sync.WaitGroup
+	defer snapshots.Wait()
+	defer stop()
+	snapshots.Go(func() { c.snapshotLoop(serving, w) })
 
 	ticks := time.NewTicker(c.config.FrameEvery)
 	defer ticks.Stop()
 	last, failing := time.Now(), false
 	for {
 		select {
-		case <-w.ended:
-			log.Warn("slot lost: another process has adopted it")
-			c.metrics.fenced.Inc()
+		case <-held.Done():
 			return
 		case <-lanes.Done():
-			c.close(ctx, w)
-			return
-		case <-ctx.Done():
-			log.Warn("slot abandoned: not closed in time")
 			return
 		case now := <-ticks.C:
 			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery {
@@ -112,7 +126,7 @@ func (c *Consumer) tenure(ctx, lanes context.Context, w *writer) {
 // broker before any lane records under it, so that every reader knows of the slot
 // before another slot's claim can depend on it.
 func (c *Consumer) openSlot(ctx context.Context, w *writer) error {
-	if err := c.snapshot(ctx, w, true, false); err != nil {
+	if err := c.snapshot(ctx, w, false); err != nil {
 		return err
 	}
 	return c.publish(ctx, w)
@@ -135,7 +149,7 @@ func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
 // and for those that missed a frame.
 func (c *Consumer) snapshotLoop(ctx context.Context, w *writer) {
 	for pause(ctx, c.config.SnapshotEvery) {
-		if err := c.snapshot(ctx, w, false, false); err != nil && ctx.Err() == nil {
+		if err := c.snapshot(ctx, w, false); err != nil && ctx.Err() == nil {
 			c.log.Debug("no snapshot this time", "slot", w.lease.Slot, "error", err)
 		}
 	}
@@ -145,8 +159,7 @@ func (c *Consumer) snapshotLoop(ctx context.Context, w *writer) {
 // the closing frame, then the lease. A death in between leaves the lease to lapse,
 // and whoever adopts it publishes the same again under the next term. Nothing is
 // published after the lease may be given back.
-func (c *Consumer) close(ctx context.Context, w *writer) {
-	log := c.log.With("slot", w.lease.Slot, "term", w.lease.Term)
+func (c *Consumer) close(ctx context.Context, w *writer, log *slog.Logger) {
 	for _, step := range []func(context.Context, *writer) error{c.publishLast, c.release} {
 		var retry backoff
 		for {
@@ -167,7 +180,7 @@ func (c *Consumer) publishLast(ctx context.Context, w *writer) error {
 	if err := c.publish(ctx, w); err != nil {
 		return err
 	}
-	if err := c.snapshot(ctx, w, true, true); err != nil {
+	if err := c.snapshot(ctx, w, true); err != nil {
 		return err
 	}
 	_, claimed, _ := w.published()

@@ -62,8 +62,8 @@ func TestAcquire_TakesAClosedSlotUnderTheNextTerm(t *testing.T) {
 	if _, _, err := book.Record(t.Context(), first, gifts("late", 3, "harbour"), nil); !errors.Is(err, ledger.ErrFenced) {
 		t.Errorf("record under the old term: got %v, want ErrFenced", err)
 	}
-	if _, err := book.Slots(t.Context(), first, true); !errors.Is(err, ledger.ErrFenced) {
-		t.Errorf("settled slots under the old term: got %v, want ErrFenced", err)
+	if _, err := book.Slots(t.Context(), first); !errors.Is(err, ledger.ErrFenced) {
+		t.Errorf("slots under the old term: got %v, want ErrFenced", err)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestAdoptLapsed_WaitsForATransactionInFlight(t *testing.T) {
 	if len(adopted) != 1 {
 		t.Fatalf("adopted %+v", adopted)
 	}
-	rows, err := book.Slots(t.Context(), adopted[0], true)
+	rows, err := book.Slots(t.Context(), adopted[0])
 	if err != nil || len(rows) != 1 || rows[0].PledgedMinor != 1000 {
 		t.Errorf("the adopter reads %+v, %v", rows, err)
 	}
@@ -196,7 +196,7 @@ func waiting(t *testing.T, url string) {
 	}
 }
 
-func TestSlots_SettledWaitsForATransactionInFlight(t *testing.T) {
+func TestSlots_WaitsForATransactionInFlight(t *testing.T) {
 	db, url := open(t)
 	book, lease := leased(t, db)
 	conn := connect(t, url)
@@ -210,12 +210,9 @@ func TestSlots_SettledWaitsForATransactionInFlight(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES ($1, 'harbour', 'USD', 1000, 1, 1)", lease.Slot); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := book.Slots(t.Context(), lease, false); err != nil || len(rows) != 0 {
-		t.Errorf("unsettled: %+v, %v", rows, err)
-	}
 	done := make(chan int, 1)
 	go func() {
-		rows, err := book.Slots(context.Background(), lease, true)
+		rows, err := book.Slots(context.Background(), lease)
 		if err != nil {
 			t.Error(err)
 		}
@@ -226,7 +223,7 @@ func TestSlots_SettledWaitsForATransactionInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := <-done; n != 1 {
-		t.Errorf("settled: %d rows", n)
+		t.Errorf("%d rows", n)
 	}
 }
 

@@ -15,33 +15,27 @@ var (
 	settleSQL   = statement("settle")
 )
 
-// Slots reads the lease's slot whole, in the order of the campaigns.
-//
-// With settled, it first waits until no transaction of this term is in flight, also
-// one whose connection was lost in the middle of its commit: the rows then hold
-// everything that was ever recorded under the lease by whoever called Record
-// before. Errors: ledger.ErrFenced (only with settled), ledger.ErrUnavailable.
-func (b *Book) Slots(ctx context.Context, lease ledger.Lease, settled bool) ([]campaigns.SlotRow, error) {
+// Slots reads the lease's slot whole, in the order of the campaigns. It first waits
+// until no transaction of this term is in flight, also one whose connection was lost
+// in the middle of its commit: the rows hold everything that was recorded under the
+// lease by whoever called Record before. Errors: ledger.ErrFenced, ledger.ErrUnavailable.
+func (b *Book) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
 	var rows []campaigns.SlotRow
 	batch := &pgx.Batch{}
-	if settled {
-		batch.Queue("BEGIN")
-		batch.Queue(settleSQL, lease.Slot, lease.Term, lease.Epoch).QueryRow(func(row pgx.Row) error {
-			var held int
-			err := row.Scan(&held)
-			if errors.Is(err, pgx.ErrNoRows) {
-				return ledger.ErrFenced
-			}
-			return err
-		})
-	}
+	batch.Queue("BEGIN")
+	batch.Queue(settleSQL, lease.Slot, lease.Term, lease.Epoch).QueryRow(func(row pgx.Row) error {
+		var held int
+		err := row.Scan(&held)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ledger.ErrFenced
+		}
+		return err
+	})
 	batch.Queue(slotRowsSQL, lease.Slot).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, slotRow)
 		return err
 	})
-	if settled {
-		batch.Queue("COMMIT")
-	}
+	batch.Queue("COMMIT")
 	conn, err := b.control.Acquire(ctx)
 	if err != nil {
 		return nil, sorted("read a slot: connect", err)
