@@ -7,9 +7,12 @@ import (
 )
 
 const (
-	// topUpEvery is how often more is fetched for a batch that the record loop does
-	// not take yet: a fetch costs the broker as much for one message as for many.
-	topUpEvery = 10 * time.Millisecond
+	// topUpFirst is how long a batch is offered before more is fetched for it; each
+	// further offer lasts twice as long, up to topUpMost. A fetch costs the broker as
+	// much for one message as for many, and a record loop that waits for its
+	// database wants none.
+	topUpFirst = 10 * time.Millisecond
+	topUpMost  = 320 * time.Millisecond
 	// forever is longer than any process lives.
 	forever = 100 * 365 * 24 * time.Hour
 )
@@ -56,7 +59,7 @@ func (l *lane) run(ctx, work context.Context) {
 // fetchLoop fills batches. Nothing is fetched before a slot is open: see openSlot.
 func (l *lane) fetchLoop(ctx context.Context) {
 	var retry backoff
-	b := newBatch()
+	b, topUp := newBatch(), topUpFirst
 	defer func() { l.giveBack(b) }()
 	for ctx.Err() == nil {
 		if _, err := l.c.writer(ctx); err != nil {
@@ -65,15 +68,15 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		// A batch is offered as long as it may grow, then until it is taken.
 		room, wait := l.room(b), l.c.config.FetchWait
 		if len(b.messages) > 0 {
-			patience := topUpEvery
+			patience := topUp
 			if room == 0 || retry.tries > 0 { // full, or the broker is away
 				patience = forever
 			}
 			if l.offer(ctx, b, patience) {
-				b = newBatch()
+				b, topUp = newBatch(), topUpFirst
 				continue
 			}
-			wait = 0
+			wait, topUp = 0, min(2*topUp, topUpMost)
 		}
 		messages, err := l.shard.Source.Fetch(ctx, room, l.c.config.BatchBytes-b.bytes, wait)
 		l.hold(b, messages)
