@@ -25,7 +25,7 @@ func (b *backoff) wait(ctx context.Context) bool {
 		d = min(d, backoffMin<<b.tries)
 	}
 	b.tries++
-	return pause(ctx, d/2+rand.N(d/2)) //nolint:gosec // no secret
+	return pause(ctx, d/2+rand.N(d/2))
 }
 
 // pause blocks for d. False when ctx ended first.

@@ -85,7 +85,6 @@ type instance struct {
 
 	cancel context.CancelFunc
 	ended  chan struct{}
-	close  func()
 }
 
 // faults counts what was done, so that a run that did nothing proves nothing.
@@ -131,7 +130,8 @@ func spawn(name string, config consumer.Config, b *broker.Broker, db *postgres.D
 // when the schedule says so, and never again once it is dead.
 func (i *instance) pass(ctx context.Context, k kind) error {
 	i.frozen.RLock()
-	i.frozen.RUnlock() //nolint:staticcheck // only to wait
+	//lint:ignore SA2001 only to wait while it is frozen
+	i.frozen.RUnlock()
 	i.mu.Lock()
 	wait := time.Until(i.wakes[k])
 	i.mu.Unlock()

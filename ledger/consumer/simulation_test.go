@@ -91,7 +91,7 @@ type look struct {
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
-	s := &simulation{rig: newRig(t), seed: seed, rand: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // a schedule, no secret
+	s := &simulation{rig: newRig(t), seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
 	s.faults.framesRefused.every, s.faults.framesUnanswered.every, s.faults.snapshotsRefused.every = 400, 300, 40
 	s.faults.commitsUnanswered.every, s.faults.acksLost.every = 100, 1200
 	level := slog.LevelWarn
@@ -219,7 +219,7 @@ func (s *simulation) replace(ctx context.Context) {
 // of them a moment ago, as by somebody who had no answer; one in a hundred of those
 // with other content.
 func (s *simulation) give(ctx context.Context) {
-	random := rand.New(rand.NewPCG(s.seed, 2)) //nolint:gosec // a schedule, no secret
+	random := rand.New(rand.NewPCG(s.seed, 2))
 	tick := time.NewTicker(simEnvelopeEvery)
 	defer tick.Stop()
 	for n := uint64(0); ; {

@@ -21,12 +21,12 @@ func (c *copyBuffer) row(fields uint16) { c.b = binary.BigEndian.AppendUint16(c.
 
 func (c *copyBuffer) bigint(v int64) {
 	c.b = binary.BigEndian.AppendUint32(c.b, 8)
-	c.b = binary.BigEndian.AppendUint64(c.b, uint64(v)) //nolint:gosec // the bits as they are
+	c.b = binary.BigEndian.AppendUint64(c.b, uint64(v)) // the bits as they are
 }
 
 func (c *copyBuffer) smallint(v int16) {
 	c.b = binary.BigEndian.AppendUint32(c.b, 2)
-	c.b = binary.BigEndian.AppendUint16(c.b, uint16(v)) //nolint:gosec // the bits as they are
+	c.b = binary.BigEndian.AppendUint16(c.b, uint16(v)) // the bits as they are
 }
 
 func (c *copyBuffer) boolean(v bool) {
@@ -44,12 +44,12 @@ func (c *copyBuffer) uuid(v [16]byte) {
 }
 
 func (c *copyBuffer) text(v string) {
-	c.b = binary.BigEndian.AppendUint32(c.b, uint32(len(v))) //nolint:gosec // a record is far below 4 GiB
+	c.b = binary.BigEndian.AppendUint32(c.b, uint32(len(v))) // a record is far below 4 GiB
 	c.b = append(c.b, v...)
 }
 
 func (c *copyBuffer) bytea(v []byte) {
-	c.b = binary.BigEndian.AppendUint32(c.b, uint32(len(v))) //nolint:gosec // a record is far below 4 GiB
+	c.b = binary.BigEndian.AppendUint32(c.b, uint32(len(v))) // a record is far below 4 GiB
 	c.b = append(c.b, v...)
 }
 

@@ -113,7 +113,7 @@ func Open(config Config) (*DB, error) {
 			&b.record: config.RecordConnections, &b.control: controlConnections, &b.asks: askConnections,
 		} {
 			c := base.Copy()
-			c.MaxConns = int32(connections) //nolint:gosec // a handful
+			c.MaxConns = int32(connections)
 			if *pool, err = pgxpool.NewWithConfig(context.Background(), c); err != nil {
 				db.Close()
 				return nil, fmt.Errorf("open pool of the %s book: %w", book, err)

@@ -25,7 +25,7 @@ func (b *Book) Quarantine(ctx context.Context, rejected []ledger.Rejected) error
 			payloads[i] = []byte{}
 		}
 		streams[i], reasons[i], details[i] = r.Stream, string(r.Reason), r.Detail
-		sequences[i], indexes[i], stored[i] = int64(r.Sequence), int32(r.Index), r.StoredAt //nolint:gosec // counts of messages and records
+		sequences[i], indexes[i], stored[i] = int64(r.Sequence), int32(r.Index), r.StoredAt // counts of messages and records
 	}
 	_, err := b.control.Exec(ctx, quarantineSQL, hashes, streams, sequences, indexes, stored, reasons, details, payloads)
 	return sorted("quarantine", err)

@@ -205,7 +205,7 @@ func (r *recording) insert(ctx context.Context) error {
 		r.copy.bigint(d.AmountMinor)
 		r.copy.bigint(linesMinor(d))
 		r.copy.bigint(d.FeeCoverMinor)
-		r.copy.bigint(int64(d.Source)) //nolint:gosec // the bits as they are
+		r.copy.bigint(int64(d.Source)) // the bits as they are
 		r.copy.bigint(int64(d.SealKey))
 		r.copy.boolean(d.Anonymous)
 		r.copy.boolean(d.HideAmount)
@@ -227,7 +227,7 @@ func (r *recording) insert(ctx context.Context) error {
 			r.copy.row(copyLinesFields)
 			r.copy.bigint(seq)
 			r.copy.bigint(d.Lines[i].AmountMinor)
-			r.copy.smallint(int16(i + 1)) //nolint:gosec // at most ingest.LinesMax
+			r.copy.smallint(int16(i + 1)) // at most ingest.LinesMax
 			r.copy.text(d.Lines[i].Campaign)
 		}
 	}
