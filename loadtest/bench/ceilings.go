@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,30 +114,34 @@ func prepareCopy(ctx context.Context, c *pgx.Conn, schema string, rows, batchRow
 		}
 	}
 	name := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
-	var seqs []int64 // of the donations read, oldest first
-	q, err := c.Query(ctx, "select seq from (select seq from "+name("donations")+" order by seq desc limit $1) d order by seq", rows)
+	// One pass over each table: nothing but the lines is indexed by number.
+	rowsOf := func(table, where, order string, args ...any) ([][]any, error) {
+		q, err := c.Query(ctx, "select "+quoted(cc.columns[table])+" from "+name(table)+where+order, args...)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(q, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
+	}
+	donations, err := rowsOf("donations", "", " order by seq desc limit $1", rows)
 	if err != nil {
 		return nil, err
 	}
-	if seqs, err = pgx.CollectRows(q, pgx.RowTo[int64]); err != nil {
-		return nil, err
-	}
-	for batch := range slices.Chunk(seqs, batchRows) {
-		got := map[string][][]any{}
-		for table, where := range map[string]string{
-			"donations": " where seq = any ($1) order by id", // as the ledger inserts them
-			"lines":     " where donation_seq = any ($1)",
-		} {
-			q, err := c.Query(ctx, "select "+quoted(cc.columns[table])+" from "+name(table)+where, batch)
-			if err != nil {
-				return nil, err
-			}
-			if got[table], err = pgx.CollectRows(q, func(r pgx.CollectableRow) ([]any, error) { return r.Values() }); err != nil {
-				return nil, err
-			}
+	seq, id := slices.Index(cc.columns["donations"], "seq"), slices.Index(cc.columns["donations"], "id")
+	for batch := range slices.Chunk(donations, batchRows) {
+		numbers := make([]int64, len(batch))
+		for i, d := range batch {
+			numbers[i] = d[seq].(int64)
 		}
-		cc.batches = append(cc.batches, got)
-		cc.rows += len(got["donations"])
+		lines, err := rowsOf("lines", " where donation_seq = any ($1)", " order by donation_seq, line_no", numbers)
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(batch, func(a, b []any) int { // as the ledger inserts them
+			x, y := a[id].([16]byte), b[id].([16]byte)
+			return bytes.Compare(x[:], y[:])
+		})
+		cc.batches = append(cc.batches, map[string][][]any{"donations": batch, "lines": lines})
+		cc.rows += len(batch)
 	}
 	if cc.rows == 0 {
 		return nil, errors.New("no recorded donations to copy")
