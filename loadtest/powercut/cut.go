@@ -4,6 +4,7 @@ package powercut
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,45 +27,56 @@ const (
 	acceptedAlone = 1500
 )
 
-// Cut starts `up` on a disk of its own, pulls the plug in the middle of a load,
-// plugs in what was synced, starts `up` again, and lets the rehearsal that went on
-// all the time audit the whole. An outcome that does not hold is not an error.
-func Cut(ctx context.Context, programs chaos.Programs, logf func(string, ...any)) (verdict *chaos.Verdict, err error) {
+// machine is a rig whose `up` keeps its data on a disk of its own.
+type machine struct {
+	rig  *chaos.Rig
+	disk *Disk
+	dir  string
+}
+
+func newMachine(ctx context.Context, programs chaos.Programs) (*machine, error) {
 	rig, err := chaos.New(programs)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if closeErr := rig.Close(false); err == nil {
-			err = closeErr
-		}
-	}()
 	dir, err := os.MkdirTemp("", "spillway-disk-")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rig.Close(false))
 	}
-	defer os.RemoveAll(dir)
+	m := &machine{rig: rig, dir: dir}
 	// The database's own user must get through to its folder.
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return nil, err
+	if err = os.Chmod(dir, 0o711); err == nil {
+		m.disk, err = Format(ctx, dir)
 	}
-	disk, err := Format(ctx, dir)
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	rig.DataDir = filepath.Join(m.disk.Folder(), "data")
+	return m, nil
+}
+
+// close ends whatever runs, takes the disk away and removes everything.
+func (m *machine) close() error {
+	err := m.rig.Close(false) // first: what runs keeps the disk busy
+	if m.disk != nil {
+		err = errors.Join(err, m.disk.Close())
+	}
+	return errors.Join(err, os.RemoveAll(m.dir))
+}
+
+// Cut starts `up` on a disk of its own, pulls the plug in the middle of a load,
+// plugs in what was synced, starts `up` again, and lets the rehearsal that went on
+// all the time audit the whole. An outcome that does not hold is not an error.
+func Cut(ctx context.Context, programs chaos.Programs, logf func(string, ...any)) (verdict *chaos.Verdict, err error) {
+	m, err := newMachine(ctx, programs)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		// What still runs would keep the disk busy.
-		family, _ := chaos.Family(disk.Folder()) // Close reports a disk that is in use
-		_ = chaos.KillAll(family...)
-		if closeErr := disk.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	rig.DataDir = filepath.Join(disk.Folder(), "data")
-	if err := rig.StartUp(ctx); err != nil {
+	defer func() { err = errors.Join(err, m.close()) }()
+	if err := m.rig.StartUp(ctx); err != nil {
 		return nil, err
 	}
-	rehearsal, err := rig.Rehearse("powercut", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
+	rehearsal, err := m.rig.Rehearse("powercut", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
 	if err != nil {
 		return nil, err
 	}
@@ -72,18 +84,18 @@ func Cut(ctx context.Context, programs chaos.Programs, logf func(string, ...any)
 		return nil, err
 	}
 	logf("freezing the database")
-	if err := freeze(filepath.Join(rig.DataDir, "postgres"), rehearsal); err != nil {
+	if err := freeze(filepath.Join(m.rig.DataDir, "postgres"), rehearsal); err != nil {
 		return nil, err
 	}
 	if err := rehearsal.AwaitAccepted(ctx, acceptedAlone); err != nil {
 		return nil, err
 	}
 	logf("pulling the plug")
-	if err := pull(ctx, disk, rehearsal); err != nil {
+	if err := pull(ctx, m.disk, rehearsal); err != nil {
 		return nil, err
 	}
 	logf("starting on what was synced")
-	if err := rig.StartUp(ctx); err != nil {
+	if err := m.rig.StartUp(ctx); err != nil {
 		return nil, fmt.Errorf("after the cut: %w", err)
 	}
 	return rehearsal.Wait(ctx)
