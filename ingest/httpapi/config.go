@@ -60,8 +60,9 @@ const (
 	// end a connection.
 	DefaultIdleTimeout = 75 * time.Second
 	// DefaultRemembered is how many acknowledged donations are remembered, in 32
-	// bytes each: half a minute of the highest rate.
-	DefaultRemembered = 1 << 20
+	// bytes each: 8 MiB, five seconds of the highest rate and twelve minutes of the
+	// highest that was ever published (350/s).
+	DefaultRemembered = 1 << 18
 )
 
 // Config configures a Server; its zero value works.
