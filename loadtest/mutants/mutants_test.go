@@ -5,18 +5,33 @@ package mutants
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
 	"spillway/loadtest/chaos"
 )
 
-var prove = flag.Bool("mutants", false, "build every mutant and prove that it is caught: minutes")
+var (
+	prove   = flag.Bool("mutants", false, "build every mutant and prove that it is caught: minutes")
+	results = flag.String("results", "", "file for a JSON list of what caught which mutant")
+)
+
+// proof is a line of the results.
+type proof struct {
+	Mutant  string   `json:"mutant"`
+	Without string   `json:"without"`
+	Check   string   `json:"check"`
+	Broken  []string `json:"broken,omitempty"` // invariants that the audit names
+	Found   string   `json:"found"`
+	Seconds float64  `json:"seconds"` // builds and control included
+}
 
 // proofWait bounds one mutant: two builds and two runs of its check.
 const proofWait = 10 * time.Minute
@@ -53,10 +68,12 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	controls := map[string]error{} // by check
+	var proofs []proof
 	for _, m := range Catalog {
 		t.Run(m.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), proofWait)
 			defer cancel()
+			began := time.Now()
 			env.Logf = t.Logf
 			if _, made := controls[m.Check.String()]; !made {
 				t.Logf("control: the unbroken tree, %s", m.Check)
@@ -74,7 +91,18 @@ func TestMutants(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("caught by %s %v: %s", m.Check, found.Codes, found.What)
+			proofs = append(proofs, proof{m.Name, m.Breaks, m.Check.String(), found.Codes, found.What, time.Since(began).Seconds()})
 		})
+	}
+	if *results == "" {
+		return
+	}
+	document, err := json.MarshalIndent(proofs, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(*results, append(document, '\n'), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
