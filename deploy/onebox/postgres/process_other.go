@@ -20,6 +20,9 @@ func attributes(id Identity) *syscall.SysProcAttr {
 	return a
 }
 
+// favour does nothing here: the scheduler gives a server that waits its turn.
+func favour(int) {}
+
 // servesFolder tells whether the process is a server that was started on dir.
 func servesFolder(pid int, dir string) bool {
 	out, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()

@@ -65,6 +65,7 @@ func (c *Cluster) launch() (exited chan error, err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
+	favour(cmd.Process.Pid) // before it has children, who inherit it
 	c.mu.Lock()
 	c.child = cmd.Process
 	c.mu.Unlock()
