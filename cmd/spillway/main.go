@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
@@ -110,6 +111,10 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// sameSignal is how soon after the first signal another counts as the same one: a
+// supervisor (timeout(1) for one) may signal the process and then its group.
+const sameSignal = 500 * time.Millisecond
+
 // interruptible returns a context that ends with the first SIGINT, SIGTERM or, when
 // the terminal is closed and nohup does not forbid it, SIGHUP. The second one ends the process at once: what was acknowledged is on disk, and the
 // private Postgres is told to stop by the kernel or found at the next start.
@@ -124,16 +129,19 @@ func interruptible(ctx context.Context, stderr io.Writer) (context.Context, func
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-done:
 				return
 			case <-signals:
-				if n > 0 {
+				if first.IsZero() {
+					first = time.Now()
+					cancel()
+				} else if time.Since(first) > sameSignal {
 					fmt.Fprintln(stderr, "spillway: stopped without draining")
 					os.Exit(exitForced)
 				}
-				cancel()
 			}
 		}
 	}()

@@ -355,14 +355,25 @@ func TestUp_DrainsAtTheFirstSignalAndObeysTheSecond(t *testing.T) {
 	})
 	give(t, run.HTTPURL, "given-while-the-front-end-drains") // whoever comes all the same is served
 	wantTotal(t, run.HTTPURL, 1)
+	time.Sleep(sameSignal) // a second signal is one that comes later than this
 	if err := up.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if status := up.wait(); status != exitForced {
 		t.Errorf("exit status %d after the second signal, want %d", status, exitForced)
 	}
-	_, run = startUp(t, dir)
+	up, run = startUp(t, dir)
 	wantTotal(t, run.HTTPURL, 1)
+
+	// timeout(1) signals the process and then its group: the same signal twice.
+	for range 2 {
+		if err := up.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := up.wait(); status != 0 {
+		t.Errorf("exit status %d after a signal that came twice at once, want a drain", status)
+	}
 }
 
 func TestRoles_AsProcessesOfTheirOwn(t *testing.T) {
