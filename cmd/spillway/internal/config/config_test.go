@@ -78,7 +78,7 @@ func TestSecret_NeverPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, text := range map[string]string{
-		"%v": fmt.Sprintf("%v", h), "%+v": fmt.Sprintf("%+v", h), "%#v": fmt.Sprintf("%#v", h), "%s": fmt.Sprintf("%s", h.URL),
+		"%v": fmt.Sprintf("%v", h), "%+v": fmt.Sprintf("%+v", h), "%#v": fmt.Sprintf("%#v", h), "%s": fmt.Sprintf("%s and more", h.URL),
 		"%q": fmt.Sprintf("%q", h.URL), "json": string(asJSON), "log": log.String(),
 	} {
 		if strings.Contains(text, "hunter2") {
