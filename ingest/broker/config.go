@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 )
@@ -61,6 +62,16 @@ func (c Config) Validate() error {
 	var errs []error
 	if c.URL == "" && c.InProcess == nil {
 		errs = append(errs, errors.New("broker: no URL"))
+	}
+	for server := range strings.SplitSeq(c.URL, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server // as the client reads it
+		}
+		if _, err := url.Parse(server); err != nil { // the cause would quote a password
+			errs = append(errs, errors.New("broker: the URL cannot be read; it looks like nats://user:password@host:4222, with %XX for other signs in the password"))
+			break
+		}
 	}
 	if c.Shards < 0 || c.Shards > ShardsMax {
 		errs = append(errs, fmt.Errorf("broker: %d shards; 1 to %d are possible", c.Shards, ShardsMax))
