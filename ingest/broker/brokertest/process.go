@@ -5,6 +5,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,7 +106,38 @@ func (p *Process) Signal(sig os.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		p.server.t.Fatal(err)
 	}
+	if sig == syscall.SIGSTOP {
+		p.awaitStopped()
+	}
 }
+
+// awaitStopped returns when every thread has stopped: a signal is on its way for a
+// moment, and a broker that goes on for so long may still answer. Where there is no
+// /proc that moment is hoped to be over.
+func (p *Process) awaitStopped() {
+	p.server.t.Helper()
+	for deadline := time.Now().Add(stopWait); ; {
+		states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		if err != nil {
+			p.server.t.Fatal(err)
+		}
+		running := slices.ContainsFunc(states, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			_, after, ok := strings.Cut(string(stat), ") ") // the state follows the name in brackets
+			return err == nil && ok && !strings.HasPrefix(after, "T")
+		})
+		if !running {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.server.t.Fatalf("the broker has not stopped in %v", stopWait)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// stopWait is generous: stopping takes microseconds on a machine that is not busy.
+const stopWait = 20 * time.Second
 
 // Kill ends the process as kill -9 does; a dead one stays dead.
 func (p *Process) Kill() {
