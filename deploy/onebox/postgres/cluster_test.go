@@ -224,6 +224,43 @@ func TestStart_BeginsAgainAfterAnInterruptedCreation(t *testing.T) {
 	must[int](t, c, `SELECT 1`)
 }
 
+// The initdb of a process that was killed may still be writing, or removing what it
+// wrote: its successor must not share the folder with it.
+func TestStart_WaitsForTheInitdbOfAKilledProcess(t *testing.T) {
+	cfg := config(t, openTemp(t))
+	half := filepath.Join(cfg.Dir, "new")
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	leftover := &Cluster{cfg: cfg}
+	folder, err := leftover.creator(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	initdb := exec.Command("cat") // until its input ends
+	initdb.ExtraFiles = []*os.File{folder}
+	input, err := initdb.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(initdb.Start(), folder.Close()); err != nil {
+		t.Fatal(err)
+	}
+	impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if c, err := Start(impatient, cfg); err == nil {
+		c.Stop()
+		t.Error("a cluster was created beside an initdb that still runs")
+	}
+	if _, err := os.Stat(half); err != nil {
+		t.Errorf("what the earlier initdb works in: %v", err)
+	}
+	if err := errors.Join(input.Close(), initdb.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	must[int](t, start(t, cfg), `SELECT 1`)
+}
+
 func TestStart_ALongFolderGetsAShortSocket(t *testing.T) {
 	dir := filepath.Join(openTemp(t), strings.Repeat("long", 25))
 	if err := os.Mkdir(dir, 0o711); err != nil {

@@ -10,6 +10,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // create runs initdb when there is no cluster. initdb writes into a folder beside
@@ -23,6 +26,11 @@ func (c *Cluster) create(ctx context.Context) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	alone, err := c.creator(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = alone.Close() }() // a folder: there is nothing to flush
 	fresh := filepath.Join(c.cfg.Dir, "new")
 	if err := c.emptyExcept(fresh); err != nil {
 		return err
@@ -41,13 +49,50 @@ func (c *Cluster) create(ctx context.Context) error {
 	cmd.Env = childEnvironment()
 	cmd.Stdout, cmd.Stderr = c.cfg.Output, c.cfg.Output
 	cmd.SysProcAttr = attributes(c.id)
-	runtime.LockOSThread() // see supervise
+	cmd.ExtraFiles = []*os.File{alone} // see creator
+	runtime.LockOSThread()             // see supervise
 	err = cmd.Run()
 	runtime.UnlockOSThread()
 	if err != nil {
 		return withTail(fmt.Errorf("initdb: %w", err), c.cfg.Output)
 	}
 	return c.adopt(fresh)
+}
+
+const (
+	// creatorTimeout bounds the wait for the initdb of a killed process: it is told
+	// to end and takes the time to remove what it wrote.
+	creatorTimeout = 30 * time.Second
+	creatorPoll    = 20 * time.Millisecond
+)
+
+// creator opens the data folder and locks it for whoever creates a cluster there.
+// initdb inherits the descriptor, and with it the lock, and so do the servers that
+// it starts: when this process is killed, the next one waits until the last of
+// them has ended, whose hand would otherwise still be in the folder.
+func (c *Cluster) creator(ctx context.Context) (*os.File, error) {
+	folder, err := os.Open(c.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, creatorTimeout, fmt.Errorf("an earlier initdb still works in %s after %v", c.cfg.Dir, creatorTimeout))
+	defer cancel()
+	tick := time.NewTicker(creatorPoll)
+	defer tick.Stop()
+	for {
+		err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return folder, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", c.cfg.Dir, err), folder.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("create cluster: %w", context.Cause(ctx)), folder.Close())
+		case <-tick.C:
+		}
+	}
 }
 
 // adopt moves what initdb made into the data folder, PG_VERSION last: it is what
