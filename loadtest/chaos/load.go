@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ type Load struct {
 // String says what the load is.
 func (l Load) String() string {
 	if l.File != "" {
-		return fmt.Sprintf("%s at %g times its speed", l.File, l.Speed)
+		return fmt.Sprintf("%s at %g times its speed", filepath.Base(l.File), l.Speed)
 	}
 	return fmt.Sprintf("%d/s for %v", l.RatePerSecond, l.For)
 }
