@@ -2,9 +2,11 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -96,7 +98,8 @@ type copyCeiling struct {
 	columns map[string][]string
 	// batches[i][table] are the rows of one transaction.
 	batches []map[string][][]any
-	rows    int // donations
+	rows    int   // donations
+	oldest  int64 // the least donation number among them
 }
 
 // prepareCopy reads the last donations back from schema, at most rows of them, with
@@ -132,6 +135,7 @@ func prepareCopy(ctx context.Context, c *pgx.Conn, schema string, rows, batchRow
 		for i, d := range batch {
 			numbers[i] = d[seq].(int64)
 		}
+		cc.oldest = slices.Min(append(numbers, cmp.Or(cc.oldest, math.MaxInt64)))
 		lines, err := rowsOf("lines", " where donation_seq = any ($1)", " order by donation_seq, line_no", numbers)
 		if err != nil {
 			return nil, err
@@ -160,8 +164,9 @@ func quoted(names []string) string {
 	return s
 }
 
-// run copies the rows into fresh tables with the same columns, constraints,
-// indexes and storage settings, and returns donations per second.
+// run copies the rows into tables with the same columns, constraints, indexes and
+// storage settings, and returns donations per second. The tables hold already what
+// the ledger's held before these rows: a key's index is dearer the larger it is.
 func (cc *copyCeiling) run(ctx context.Context, c *pgx.Conn, schema string) (float64, error) {
 	if _, err := c.Exec(ctx, "drop schema if exists bench_copy cascade; create schema bench_copy"); err != nil {
 		return 0, err
@@ -170,6 +175,9 @@ func (cc *copyCeiling) run(ctx context.Context, c *pgx.Conn, schema string) (flo
 		if _, err := c.Exec(ctx, "create table bench_copy."+table+" (like "+pgx.Identifier{schema, table}.Sanitize()+" including all)"); err != nil {
 			return 0, err
 		}
+	}
+	if err := cc.fill(ctx, c, schema); err != nil {
+		return 0, err
 	}
 	if _, err := c.Exec(ctx, "checkpoint"); err != nil {
 		return 0, err
@@ -192,4 +200,15 @@ func (cc *copyCeiling) run(ctx context.Context, c *pgx.Conn, schema string) (flo
 	took := time.Since(began)
 	_, err := c.Exec(ctx, "drop schema bench_copy cascade")
 	return float64(cc.rows) / took.Seconds(), err
+}
+
+// fill puts every row into the ceiling's tables that is older than the prepared ones.
+func (cc *copyCeiling) fill(ctx context.Context, c *pgx.Conn, schema string) error {
+	for table, key := range map[string]string{"donations": "seq", "lines": "donation_seq"} {
+		name := pgx.Identifier{schema, table}.Sanitize()
+		if _, err := c.Exec(ctx, "insert into bench_copy."+table+" select * from "+name+" where "+key+" < $1", cc.oldest); err != nil {
+			return fmt.Errorf("fill %s: %w", table, err)
+		}
+	}
+	return nil
 }
