@@ -106,7 +106,10 @@ type FeeSeen struct {
 
 // RefundSeen is a refund as the processor showed it.
 type RefundSeen struct {
-	ID          string
+	ID string
+	// Ours is the ID of the refund in our books, which travels in the processor's
+	// metadata; zero when the refund was made elsewhere.
+	Ours        [16]byte
 	Charge      string
 	AmountMinor int64
 	Currency    money.Currency

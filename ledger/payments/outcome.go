@@ -1,0 +1,64 @@
+package payments
+
+import (
+	"fmt"
+	"time"
+
+	"spillway/ledger/money"
+)
+
+// Outcome says what became of one fact that was applied, after the commit.
+type Outcome struct {
+	Donation [16]byte
+	Verdict  Verdict
+	Status   string // of the donation afterwards; "" for NotOurs, NotYet and Duplicate
+	Changed  bool   // a donor would see the difference
+	Alarm    string // Effects.Alarm
+}
+
+// FactError is inside a *ledger.PoisonError and names the one fact that the
+// database refuses: those before it can be applied, and those about other donations.
+type FactError struct {
+	Index    int // in the facts that were given
+	Donation [16]byte
+	Err      error // an error code or a constraint's name, never a value
+}
+
+func (e *FactError) Error() string {
+	return fmt.Sprintf("fact %d about donation %x: %v", e.Index, e.Donation, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *FactError) Unwrap() error { return e.Err }
+
+// ParkedEvent is an event of the processor that came before its donation.
+type ParkedEvent struct {
+	EventID  string
+	Type     string
+	Created  time.Time // by the processor's clock
+	Body     []byte    // as it was stored by the webhook
+	Donation [16]byte  // zero when the event did not name it
+}
+
+// Cancellation is an intent that is to be canceled at the processor.
+type Cancellation struct {
+	Donation  [16]byte
+	AttemptNo int
+	Intent    string
+	Reason    CancelReason
+}
+
+// RefundDue is a refund that somebody asked for and that the processor has not
+// answered yet. It never changes, so a repeated call is the same call.
+type RefundDue struct {
+	Refund      [16]byte // ours: the idempotency key, and in the processor's metadata
+	Donation    [16]byte
+	Intent      string
+	Charge      string
+	AmountMinor int64
+	Currency    money.Currency
+	Lines       []int64 // the part of each of the payment's lines
+	// FirstCalledAt is zero on the first try. When the processor may have forgotten
+	// the key since, look for the refund in its lists first.
+	FirstCalledAt time.Time
+}
