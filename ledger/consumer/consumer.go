@@ -16,6 +16,8 @@
 //     (record: until the batch in hand is settled);
 //   - adopt: takes over the slots of processes that are gone;
 //   - watch: asks for the figures that only the database and the broker know.
+//
+// Move lets others run transactions under the same slot, in goroutines of theirs.
 package consumer
 
 import (
@@ -169,9 +171,14 @@ func (c Config) Validate() error {
 type Deps struct {
 	Book   ledger.Book
 	Shards []Shard // all shards of the book: a frame's claim is about all of them
-	Store  Store
-	Frames Frames
-	// Registerer receives the metrics; nil for none.
+	// SlotOnly makes a consumer that fetches and records nothing: it owns a slot for
+	// Move. It asks the shards for their watermark all the same, because its frames
+	// claim what everybody's do, and are the only ones while no ledger runs.
+	SlotOnly bool
+	Store    Store
+	Frames   Frames
+	// Registerer receives the metrics; nil for none. Those of SlotOnly are the slot's,
+	// their names with the prefix "payments_", so that both kinds share a process.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger // slog.Default when nil
 }
@@ -185,6 +192,9 @@ type Consumer struct {
 	frames  Frames
 	log     *slog.Logger
 	metrics *metrics
+	moves   *moves
+	// slotOnly is Deps.SlotOnly.
+	slotOnly bool
 
 	// mu guards open and changed. open is the writer whose slot is open, nil
 	// between two tenures; changed is closed and replaced when open changes.
@@ -199,37 +209,43 @@ func New(config Config, deps Deps) (*Consumer, error) {
 		return nil, err
 	}
 	if len(deps.Shards) == 0 || deps.Store == nil || deps.Frames == nil {
-		return nil, errors.New("consumer: a shard, a store and frames are needed")
+		return nil, errors.New("consumer: the book's shards, a store and frames are needed")
 	}
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
 	return &Consumer{
-		config:  config.withDefaults(),
-		book:    deps.Book,
-		shards:  deps.Shards,
-		store:   deps.Store,
-		frames:  deps.Frames,
-		log:     deps.Log.With("book", deps.Book.String()),
-		metrics: newMetrics(deps.Registerer, deps.Book),
-		changed: make(chan struct{}),
+		config:   config.withDefaults(),
+		book:     deps.Book,
+		shards:   deps.Shards,
+		slotOnly: deps.SlotOnly,
+		store:    deps.Store,
+		frames:   deps.Frames,
+		log:      deps.Log.With("book", deps.Book.String()),
+		metrics:  newMetrics(deps.Registerer, deps.Book, deps.SlotOnly),
+		moves:    newMoves(),
+		changed:  make(chan struct{}),
 	}, nil
 }
 
-// Run records until ctx ends, then settles the batch in hand, publishes the last
-// frame and gives the slot back, for at most StopTimeout. It needs neither database
-// nor broker to be there when it starts, and survives the absence of either.
+// Run records until ctx ends, then settles the batch in hand and the moves under
+// way, publishes the last frame and gives the slot back, for at most StopTimeout. It
+// needs neither database nor broker to be there when it starts, and survives the
+// absence of either.
 func (c *Consumer) Run(ctx context.Context) error {
 	// work outlives ctx by StopTimeout: what was begun is ended in order.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	// recording ends when all lanes have settled.
+	defer context.AfterFunc(work, c.moves.abandon)()
+	// recording ends when all lanes have settled and no move runs.
 	recording, settled := context.WithCancel(work)
 	defer settled()
 
 	var helpers, lanes sync.WaitGroup
 	helpers.Go(func() { c.adoptLoop(ctx) })
-	helpers.Go(func() { c.watchLoop(ctx) })
+	if !c.slotOnly {
+		helpers.Go(func() { c.watchLoop(ctx) })
+	}
 	helpers.Go(func() {
 		<-ctx.Done()
 		if !pause(recording, c.config.StopTimeout) {
@@ -237,9 +253,15 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		abandon()
 	})
-	for _, s := range c.shards {
-		lanes.Go(func() { newLane(c, s).run(ctx, work) })
+	if !c.slotOnly {
+		for _, s := range c.shards {
+			lanes.Go(func() { newLane(c, s).run(ctx, work) })
+		}
 	}
+	lanes.Go(func() {
+		<-ctx.Done()
+		c.moves.stop()
+	})
 	helpers.Go(func() {
 		lanes.Wait()
 		settled()

@@ -29,7 +29,11 @@ type metrics struct {
 	new, repeats, conflicts prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, book ledger.Book) *metrics {
+// slotOnlyPrefix tells the figures of a slot that only Move writes from those of the
+// process that records, which may be the same one.
+const slotOnlyPrefix = "payments_"
+
+func newMetrics(registerer prometheus.Registerer, book ledger.Book, slotOnly bool) *metrics {
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -65,12 +69,17 @@ func newMetrics(registerer prometheus.Registerer, book ledger.Book) *metrics {
 	for _, reason := range []ledger.Reason{ledger.ReasonVersion, ledger.ReasonMalformed, ledger.ReasonRefused, ledger.ReasonUnknown} {
 		m.quarantined.WithLabelValues(string(reason))
 	}
-	if registerer != nil {
-		prometheus.WrapRegistererWith(prometheus.Labels{"book": book.String()}, registerer).MustRegister(
-			m.recordedTotal, m.quarantined, m.quarantine, m.batchDonations, m.batchSeconds, m.waiting, m.held, m.oldest, m.through,
-			m.term, m.renewed, m.publishFailures, m.recordFailures, m.fetchFailures, m.ackFailures, m.fenced, m.adopted,
-		)
+	if registerer == nil {
+		return m
 	}
+	registerer = prometheus.WrapRegistererWith(prometheus.Labels{"book": book.String()}, registerer)
+	if slotOnly {
+		registerer = prometheus.WrapRegistererWithPrefix(slotOnlyPrefix, registerer)
+	} else {
+		registerer.MustRegister(m.recordedTotal, m.quarantined, m.quarantine, m.batchDonations, m.batchSeconds, m.waiting, m.held, m.oldest,
+			m.recordFailures, m.fetchFailures, m.ackFailures)
+	}
+	registerer.MustRegister(m.through, m.term, m.renewed, m.publishFailures, m.fenced, m.adopted)
 	return m
 }
 
