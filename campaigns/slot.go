@@ -34,6 +34,16 @@ type FrameHead struct {
 	// Closed marks the last frame of a term that was ended in order: the slot's
 	// rows still count, its CountedThrough no longer holds anybody back.
 	Closed bool
+	// Chain is the last link of the slot's journal that was there when a snapshot was
+	// read; zero in frames, and while the slot has booked nothing.
+	Chain ChainHead
+}
+
+// ChainHead is the last link of a slot's journal. Told to the world with every
+// snapshot, it makes a tail that was cut off, or written anew, show.
+type ChainHead struct {
+	N    int64 // entries so far
+	Hash [32]byte
 }
 
 // Frame is the news of one slot since the frame before it.

@@ -49,6 +49,11 @@ func appendPart(dst []byte, head *campaigns.FrameHead, rows []campaigns.SlotRow,
 	dst = appendVarint(dst, headNumber, uint64(head.Number))
 	dst = appendVarint(dst, headCountedThrough, nanos(head.CountedThrough))
 	dst = appendVarint(dst, headClosed, flag(head.Closed))
+	if head.Chain.N != 0 {
+		dst = appendVarint(dst, headChainN, uint64(head.Chain.N))
+		dst = protowire.AppendTag(dst, headChainHash, protowire.BytesType)
+		dst = protowire.AppendBytes(dst, head.Chain.Hash[:])
+	}
 
 	dst = appendMessage(dst, partPart, sizePiece(part))
 	dst = appendVarint(dst, pieceIndex, uint64(part.Index))
@@ -89,9 +94,16 @@ func AppendCampaign(dst []byte, c *campaigns.Campaign) []byte {
 }
 
 func sizeHead(h *campaigns.FrameHead) int {
-	return sizeVarint(uint64(h.Book)) + sizeVarint(uint64(h.Slot)) + sizeVarint(uint64(h.Epoch)) +
+	return sizeChain(h.Chain) + sizeVarint(uint64(h.Book)) + sizeVarint(uint64(h.Slot)) + sizeVarint(uint64(h.Epoch)) +
 		sizeVarint(uint64(h.Term)) + sizeVarint(uint64(h.Number)) +
 		sizeVarint(nanos(h.CountedThrough)) + sizeVarint(flag(h.Closed))
+}
+
+func sizeChain(c campaigns.ChainHead) int {
+	if c.N == 0 {
+		return 0
+	}
+	return sizeVarint(uint64(c.N)) + tagBytes + protowire.SizeBytes(len(c.Hash))
 }
 
 func sizePiece(p Part) int {

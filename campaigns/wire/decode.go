@@ -81,6 +81,8 @@ func decodePart(data []byte, head *campaigns.FrameHead, rows *[]campaigns.SlotRo
 		return Part{}, err
 	case head.Book != ledger.Live && head.Book != ledger.Rehearsal:
 		return Part{}, malformed("no such book")
+	case head.Chain.N == 0 && head.Chain.Hash != [32]byte{}:
+		return Part{}, malformed("a hash of no link")
 	case part.Count < 1 || part.Count > PartsMax || part.Index >= part.Count:
 		return Part{}, malformed("part %d of %d", part.Index, part.Count)
 	}
@@ -105,6 +107,12 @@ func decodeHead(h *campaigns.FrameHead, num protowire.Number, v value) {
 		}
 	case headClosed:
 		h.Closed = v.atMost(1) == 1
+	case headChainN:
+		h.Chain.N = int64(v.atMost(math.MaxInt64))
+	case headChainHash:
+		if hash := v.raw(); v.check(len(hash) == len(h.Chain.Hash), "not a hash") {
+			copy(h.Chain.Hash[:], hash)
+		}
 	}
 }
 

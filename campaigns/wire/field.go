@@ -16,6 +16,8 @@ const (
 	headNumber         protowire.Number = 5
 	headCountedThrough protowire.Number = 6
 	headClosed         protowire.Number = 7
+	headChainN         protowire.Number = 8
+	headChainHash      protowire.Number = 9
 
 	pieceIndex protowire.Number = 1
 	pieceCount protowire.Number = 2

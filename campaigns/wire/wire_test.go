@@ -30,6 +30,9 @@ func drawHead(t *rapid.T) campaigns.FrameHead {
 		Number: rapid.Int64Min(0).Draw(t, "number"),
 		Closed: rapid.Bool().Draw(t, "closed"),
 	}
+	if h.Chain.N = rapid.Int64Min(0).Draw(t, "chain"); h.Chain.N > 0 {
+		copy(h.Chain.Hash[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash"))
+	}
 	if ns := rapid.Int64Min(0).Draw(t, "counted through"); ns > 0 {
 		h.CountedThrough = time.Unix(0, ns).UTC()
 	}
@@ -173,6 +176,10 @@ func setPart(m protoreflect.Message, h *campaigns.FrameHead, rows []campaigns.Sl
 		set(head, "counted_through_ns", h.CountedThrough.UnixNano())
 	}
 	set(head, "closed", h.Closed)
+	set(head, "chain_n", h.Chain.N)
+	if h.Chain.N != 0 {
+		set(head, "chain_hash", h.Chain.Hash[:])
+	}
 	piece := m.Mutable(m.Descriptor().Fields().ByName("part")).Message()
 	set(piece, "index", uint32(part.Index))
 	set(piece, "count", uint32(part.Count))

@@ -66,9 +66,10 @@ type Frames interface {
 // promises. Their errors: ledger.ErrFenced, *ledger.PoisonError, ledger.ErrUnavailable.
 type Store interface {
 	Record(ctx context.Context, lease ledger.Lease, donations, repeats []*envelope.Donation) ([]campaigns.SlotRow, ledger.Counts, error)
+	Request(ctx context.Context, requests []*envelope.Request) error
 	Quarantine(ctx context.Context, rejected []ledger.Rejected) error
 	Quarantined(ctx context.Context) (int64, error)
-	Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error)
+	Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, campaigns.ChainHead, error)
 	Acquire(ctx context.Context, holder string, ttl time.Duration) (ledger.Lease, error)
 	Renew(ctx context.Context, lease ledger.Lease, ttl time.Duration) error
 	Release(ctx context.Context, lease ledger.Lease) error

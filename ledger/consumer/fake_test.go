@@ -197,14 +197,14 @@ func (s *fakeStore) Quarantine(_ context.Context, rejected []ledger.Rejected) er
 
 func (s *fakeStore) Quarantined(context.Context) (int64, error) { return 0, nil }
 
-func (s *fakeStore) Slots(context.Context, ledger.Lease) ([]campaigns.SlotRow, error) {
+func (s *fakeStore) Slots(context.Context, ledger.Lease) ([]campaigns.SlotRow, campaigns.ChainHead, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var rows []campaigns.SlotRow
 	for _, r := range s.rows {
 		rows = append(rows, r)
 	}
-	return rows, nil
+	return rows, campaigns.ChainHead{}, nil
 }
 
 func (s *fakeStore) Acquire(context.Context, string, time.Duration) (ledger.Lease, error) {

@@ -20,7 +20,7 @@ func (c *Consumer) publish(ctx context.Context, w *writer) error {
 	n := w.collect(asked)
 	if len(n.doubts) > 0 {
 		// Their rows go into the next frame, and until then their bounds hold.
-		rows, err := c.readSlot(ctx, w.lease)
+		rows, _, err := c.readSlot(ctx, w.lease)
 		if err != nil {
 			w.carry(n.rows)
 			return w.note(err)
@@ -69,10 +69,11 @@ func (c *Consumer) snapshot(ctx context.Context, w *writer, closed bool) error {
 
 // publishSlot reads a slot and publishes its snapshot.
 func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, lease ledger.Lease) error {
-	rows, err := c.readSlot(ctx, lease)
+	rows, chain, err := c.readSlot(ctx, lease)
 	if err != nil {
 		return err
 	}
+	head.Chain = chain
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := c.frames.PublishSnapshot(ctx, &campaigns.Snapshot{FrameHead: head, Rows: rows}); err != nil {
@@ -85,14 +86,14 @@ func (c *Consumer) publishSlot(ctx context.Context, head campaigns.FrameHead, le
 // readSlot reads a slot whole: all that was recorded under the lease before the
 // call, also by transactions whose answers were lost. It fails when the lease was
 // taken over, so that no snapshot of a past term replaces one of a later.
-func (c *Consumer) readSlot(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
+func (c *Consumer) readSlot(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, campaigns.ChainHead, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	rows, err := c.store.Slots(ctx, lease)
+	rows, chain, err := c.store.Slots(ctx, lease)
 	if err != nil {
-		return nil, fmt.Errorf("read slot %d: %w", lease.Slot, err)
+		return nil, campaigns.ChainHead{}, fmt.Errorf("read slot %d: %w", lease.Slot, err)
 	}
-	return rows, nil
+	return rows, chain, nil
 }
 
 func (c *Consumer) head(lease ledger.Lease, number int64, through time.Time) campaigns.FrameHead {

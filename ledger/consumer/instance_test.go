@@ -317,12 +317,12 @@ func (s *walledStore) Quarantine(ctx context.Context, rejected []ledger.Rejected
 	return s.Book.Quarantine(ctx, rejected)
 }
 
-func (s *walledStore) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
+func (s *walledStore) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, campaigns.ChainHead, error) {
 	if err := s.i.pass(ctx, publishing); err != nil {
-		return nil, err
+		return nil, campaigns.ChainHead{}, err
 	}
-	rows, err := s.Book.Slots(ctx, lease)
-	return rows, errors.Join(err, s.i.pass(ctx, publishing))
+	rows, chain, err := s.Book.Slots(ctx, lease)
+	return rows, chain, errors.Join(err, s.i.pass(ctx, publishing))
 }
 
 func (s *walledStore) Acquire(ctx context.Context, holder string, ttl time.Duration) (ledger.Lease, error) {

@@ -62,7 +62,7 @@ func TestAcquire_TakesAClosedSlotUnderTheNextTerm(t *testing.T) {
 	if _, _, err := book.Record(t.Context(), first, gifts("late", 3, "harbour"), nil); !errors.Is(err, ledger.ErrFenced) {
 		t.Errorf("record under the old term: got %v, want ErrFenced", err)
 	}
-	if _, err := book.Slots(t.Context(), first); !errors.Is(err, ledger.ErrFenced) {
+	if _, _, err := book.Slots(t.Context(), first); !errors.Is(err, ledger.ErrFenced) {
 		t.Errorf("slots under the old term: got %v, want ErrFenced", err)
 	}
 }
@@ -180,7 +180,7 @@ func TestAdoptLapsed_WaitsForATransactionInFlight(t *testing.T) {
 	if len(adopted) != 1 {
 		t.Fatalf("adopted %+v", adopted)
 	}
-	rows, err := book.Slots(t.Context(), adopted[0])
+	rows, _, err := book.Slots(t.Context(), adopted[0])
 	if err != nil || len(rows) != 1 || rows[0].PledgedMinor != 1000 {
 		t.Errorf("the adopter reads %+v, %v", rows, err)
 	}
@@ -212,7 +212,7 @@ func TestSlots_WaitsForATransactionInFlight(t *testing.T) {
 	}
 	done := make(chan int, 1)
 	go func() {
-		rows, err := book.Slots(context.Background(), lease)
+		rows, _, err := book.Slots(context.Background(), lease)
 		if err != nil {
 			t.Error(err)
 		}

@@ -13,14 +13,18 @@ import (
 var (
 	slotRowsSQL = statement("slot_rows")
 	settleSQL   = statement("settle")
+
+	chainHeadSQL = statement("chain_head")
 )
 
-// Slots reads the lease's slot whole, in the order of the campaigns. It first waits
+// Slots reads the lease's slot whole, in the order of the campaigns, with the last
+// link of its journal. It first waits
 // until no transaction of this term is in flight, also one whose connection was lost
 // in the middle of its commit: the rows hold everything that was recorded under the
 // lease by whoever called Record before. Errors: ledger.ErrFenced, ledger.ErrUnavailable.
-func (b *Book) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error) {
+func (b *Book) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, campaigns.ChainHead, error) {
 	var rows []campaigns.SlotRow
+	var chain campaigns.ChainHead
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(settleSQL, lease.Slot, lease.Term, lease.Epoch).QueryRow(func(row pgx.Row) error {
@@ -35,15 +39,24 @@ func (b *Book) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotR
 		rows, err = pgx.CollectRows(found, slotRow)
 		return err
 	})
+	batch.Queue(chainHeadSQL, lease.Slot).QueryRow(func(row pgx.Row) error {
+		var hash []byte
+		err := row.Scan(&chain.N, &hash)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // the slot has booked nothing yet
+		}
+		copy(chain.Hash[:], hash)
+		return err
+	})
 	batch.Queue("COMMIT")
 	conn, err := b.control.Acquire(ctx)
 	if err != nil {
-		return nil, sorted("read a slot: connect", err)
+		return nil, campaigns.ChainHead{}, sorted("read a slot: connect", err)
 	}
 	defer conn.Release()
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		rollback(ctx, conn)
-		return nil, sorted("read a slot", err)
+		return nil, campaigns.ChainHead{}, sorted("read a slot", err)
 	}
-	return rows, nil
+	return rows, chain, nil
 }
