@@ -9,32 +9,13 @@
 package postgres
 
 import (
-	"context"
 	"embed"
-	"errors"
-	"fmt"
-	"runtime"
-	"strconv"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"spillway/ledger"
-)
-
-// Limits that the server enforces on our connections, in its own words. They turn
-// a stuck transaction into an error that is retried: nothing waits for ever.
-const (
-	// statementTimeout is many times the slowest batch seen (0.4 s).
-	statementTimeout = 30 * time.Second
-	// lockTimeout bounds waiting for another writer of the same donations.
-	lockTimeout = 15 * time.Second
-	// idleInTransactionTimeout ends a transaction whose process froze between two
-	// statements, so that a slot's adopter does not wait for a corpse.
-	idleInTransactionTimeout = 10 * time.Second
-	// connectTimeout bounds one try to connect.
-	connectTimeout = 5 * time.Second
+	"spillway/ledger/postgres/session"
 )
 
 // Connections of one book, at most. They are made when needed and kept apart so that
@@ -74,49 +55,26 @@ type Book struct {
 // Open prepares the pools. It does not connect: a ledger starts, and waits, while
 // its database is away. Errors: a URL that cannot be read.
 func Open(config Config) (*DB, error) {
-	base, err := pgxpool.ParseConfig(config.URL)
-	if err != nil {
-		return nil, errors.New("database url cannot be read") // the cause may quote a password
-	}
 	if config.Application == "" {
 		config.Application = "spillway ledger"
 	}
 	if config.RecordConnections == 0 {
 		config.RecordConnections = recordConnections
 	}
-	base.MinConns = 0
-	base.ConnConfig.ConnectTimeout = connectTimeout
-	set := func(name, value string) { base.ConnConfig.RuntimeParams[name] = value }
-	set("application_name", config.Application)
-	set("timezone", "UTC")
-	set("statement_timeout", milliseconds(statementTimeout))
-	set("lock_timeout", milliseconds(lockTimeout))
-	set("idle_in_transaction_session_timeout", milliseconds(idleInTransactionTimeout))
-	// A server whose client's machine vanished learns it in this time and not in
-	// the two hours of a default kernel. Ignored on a socket of the same machine.
-	set("tcp_user_timeout", milliseconds(idleInTransactionTimeout))
-	// Accepted must mean on disk, whatever the server's default is.
-	set("synchronous_commit", "on")
-
+	base, err := session.Parse(config.URL, config.Application)
+	if err != nil {
+		return nil, err
+	}
 	db := &DB{config: base.ConnConfig.Copy(), books: map[ledger.Book]*Book{}}
-	// Every query here finds its rows by a key. A plan made while a table was empty
-	// would scan it and be kept while it grows; a plan per execution would weigh
-	// thousands of IDs each time.
-	set("enable_seqscan", "off")
-	set("plan_cache_mode", "force_generic_plan")
-	set("jit", "off")
 	for _, book := range ledger.Books {
-		set("search_path", book.Schema())
 		b := &Book{book: book}
 		db.books[book] = b
 		for pool, connections := range map[**pgxpool.Pool]int{
 			&b.record: config.RecordConnections, &b.control: controlConnections, &b.asks: askConnections,
 		} {
-			c := base.Copy()
-			c.MaxConns = int32(connections)
-			if *pool, err = pgxpool.NewWithConfig(context.Background(), c); err != nil {
+			if *pool, err = session.Pool(base, book, connections); err != nil {
 				db.Close()
-				return nil, fmt.Errorf("open pool of the %s book: %w", book, err)
+				return nil, err
 			}
 		}
 	}
@@ -137,17 +95,8 @@ func (db *DB) Close() {
 	}
 }
 
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
 // statement reads an embedded file; a missing one is found at start-up.
-func statement(name string) string {
-	b, err := sqlFiles.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		_, file, line, _ := runtime.Caller(1)
-		panic(fmt.Sprintf("%s:%d: %v", file, line, err))
-	}
-	return string(b)
-}
+func statement(name string) string { return session.Statement(sqlFiles, name) }

@@ -18,6 +18,7 @@ import (
 	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/money"
+	"spillway/ledger/postgres/session"
 )
 
 var (
@@ -68,27 +69,13 @@ func (b *Book) Record(ctx context.Context, lease ledger.Lease, donations, repeat
 		if err == nil {
 			return work.changed, work.counts, nil
 		}
-		rollback(ctx, conn)
+		session.Rollback(ctx, conn.Conn())
 		if !lostRace(err) && !errors.Is(err, errNumbersTaken) {
 			return nil, ledger.Counts{}, sorted(fmt.Sprintf("record batch of %d", len(donations)), err)
 		}
 		if try == raceTries {
 			return nil, ledger.Counts{}, fmt.Errorf("record batch of %d: lost %d races: %w", len(donations), try, ledger.ErrUnavailable)
 		}
-	}
-}
-
-// rollback ends the connection's transaction, or the connection: a transaction
-// that nobody ends would keep its locks.
-func rollback(ctx context.Context, conn *pgxpool.Conn) {
-	pc := conn.Conn().PgConn()
-	if pc.IsClosed() || pc.TxStatus() == 'I' {
-		return
-	}
-	ctx, cancel := withDeadline(ctx)
-	defer cancel()
-	if _, err := pc.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
-		_ = pc.Close(ctx)
 	}
 }
 

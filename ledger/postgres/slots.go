@@ -8,6 +8,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/postgres/session"
 )
 
 var (
@@ -55,7 +56,7 @@ func (b *Book) Slots(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotR
 	}
 	defer conn.Release()
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		rollback(ctx, conn)
+		session.Rollback(ctx, conn.Conn())
 		return nil, campaigns.ChainHead{}, sorted("read a slot", err)
 	}
 	return rows, chain, nil

@@ -72,9 +72,12 @@ var spillway = rules{
 		"ingest/problem":   contracts,
 		"campaigns/wire":   contracts,
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
+		// What the ledger's two adapters agree on about their one database; no SQL of either.
+		"ledger/postgres/session": contracts,
 
 		"ingest/admission":    services,
 		"ingest/httpapi":      services,
+		"ingest/webhook":      services,
 		"ledger/consumer":     services,
 		"ledger/verify":       services,
 		"campaigns/directory": services,
@@ -83,11 +86,13 @@ var spillway = rules{
 		"campaigns/httpapi":   services,
 		"cache/feed":          services,
 
-		"ingest/broker":          adapters,
-		"ledger/postgres":        adapters,
-		"ledger/verify/postgres": adapters,
-		"campaigns/postgres":     adapters,
-		"cache":                  adapters,
+		"ingest/broker":            adapters,
+		"ledger/postgres":          adapters,
+		"ledger/payments/stripe":   adapters,
+		"ledger/payments/postgres": adapters,
+		"ledger/verify/postgres":   adapters,
+		"campaigns/postgres":       adapters,
+		"cache":                    adapters,
 
 		"cmd/...":      wiring,
 		"loadtest/...": wiring,
@@ -98,7 +103,7 @@ var spillway = rules{
 		"github.com/valyala/fasthttp":             {"*/httpapi", "ingest/webhook", "cmd/...", "loadtest/..."},
 		"github.com/nats-io/nats.go":              {"ingest/broker"},
 		"github.com/nats-io/nats-server/v2":       {"deploy/onebox/..."},
-		"github.com/jackc/pgx/v5":                 {"*/postgres", "deploy/onebox/...", "loadtest/..."},
+		"github.com/jackc/pgx/v5":                 {"*/postgres", "ledger/postgres/session", "deploy/onebox/...", "loadtest/..."},
 		"github.com/pressly/goose/v3":             {"*/postgres"},
 		"github.com/dgraph-io/ristretto/v2":       {"cache"},
 		"github.com/stripe/stripe-go/v76":         {"ledger/payments/stripe"},

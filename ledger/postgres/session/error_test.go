@@ -1,4 +1,4 @@
-package postgres
+package session
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func TestSorted(t *testing.T) {
 		"25006": unavailable, "26000": unavailable, "42P01": unavailable, "42501": unavailable, "XX000": unavailable, "XX002": unavailable,
 		"P0001": unknown, "21000": unknown, "99999": unknown, "": unknown,
 	} {
-		err := sorted("record", fmt.Errorf("copy: %w", &pgconn.PgError{Code: code, Message: "bad", Detail: "Failing row contains (secret)."}))
+		err := Sorted("record", fmt.Errorf("copy: %w", &pgconn.PgError{Code: code, Message: "bad", Detail: "Failing row contains (secret)."}))
 		if got := kind(err); got != want {
 			t.Errorf("%s is %s, want %s", code, got, want)
 		}
@@ -43,14 +43,14 @@ func TestSorted(t *testing.T) {
 		}
 	}
 	for _, err := range []error{io.ErrUnexpectedEOF, context.DeadlineExceeded, context.Canceled, errors.New("closed pool")} {
-		if got := kind(sorted("record", err)); got != unavailable {
+		if got := kind(Sorted("record", err)); got != unavailable {
 			t.Errorf("%v is %s", err, got)
 		}
 	}
-	if got := kind(sorted("record", ledger.ErrFenced)); got != fenced {
+	if got := kind(Sorted("record", ledger.ErrFenced)); got != fenced {
 		t.Errorf("ErrFenced is %s", got)
 	}
-	if sorted("record", nil) != nil {
+	if Sorted("record", nil) != nil {
 		t.Error("nil is an error")
 	}
 }
