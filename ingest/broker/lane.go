@@ -64,9 +64,10 @@ func newLane(p *Publisher, book ledger.Book, shard int) *lane {
 	}
 }
 
-// publish joins the filling envelope and waits until it is settled.
-func (l *lane) publish(d *envelope.Donation) error {
-	o, err := l.join(d)
+// publish joins the filling envelope and waits until it is settled. r has exactly
+// one member.
+func (l *lane) publish(r envelope.Record) error {
+	o, err := l.join(r)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (l *lane) publish(d *envelope.Donation) error {
 	return err
 }
 
-func (l *lane) join(d *envelope.Donation) (*outgoing, error) {
+func (l *lane) join(r envelope.Record) (*outgoing, error) {
 	cfg := &l.p.cfg
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,11 +95,11 @@ func (l *lane) join(d *envelope.Donation) (*outgoing, error) {
 		o = l.begin()
 	}
 	before := len(o.data)
-	o.data = envelope.AppendDonation(o.data, d)
+	o.data = envelope.AppendRecord(o.data, r)
 	if size := len(o.data) - before; len(o.data) > cfg.EnvelopeBytesMax && o.count > 0 {
 		o.data = o.data[:before]
 		o = l.begin()
-		o.data = envelope.AppendDonation(o.data, d)
+		o.data = envelope.AppendRecord(o.data, r)
 		l.waitingBytes += size
 	} else {
 		l.waitingBytes += size

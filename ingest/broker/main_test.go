@@ -53,12 +53,12 @@ func donation(n int) *envelope.Donation {
 // use to number them.
 func sourcesOf(t testing.TB, data []byte) (sources []uint64) {
 	t.Helper()
-	if _, err := envelope.Decode(data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+	if _, err := envelope.Decode(data, func(_ int, r envelope.Record, _ []byte, err error) {
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		sources = append(sources, d.Source)
+		sources = append(sources, r.Donation.Source)
 	}); err != nil {
 		t.Error(err)
 	}

@@ -89,16 +89,36 @@ func (b *Broker) NewPublisher(cfg PublisherConfig, reg prometheus.Registerer) *P
 // Errors: ingest.ErrBusy and ingest.ErrNotReady, nothing was sent;
 // ingest.ErrUnknown, d may be stored or not.
 func (p *Publisher) Publish(book ledger.Book, d *envelope.Donation) error {
+	lane, err := p.lane(book, d.ID)
+	if err != nil {
+		return err
+	}
+	return lane.publish(envelope.Record{Donation: d})
+}
+
+// PublishRequest is Publish for a donor's further wish. It travels in the same
+// envelopes, by the lane of its donation's shard: what was acknowledged first is
+// first in the stream.
+func (p *Publisher) PublishRequest(book ledger.Book, r *envelope.Request) error {
+	lane, err := p.lane(book, r.Donation)
+	if err != nil {
+		return err
+	}
+	return lane.publish(envelope.Record{Request: r})
+}
+
+// lane returns the way of a donation, when anything may go it.
+func (p *Publisher) lane(book ledger.Book, donation ingest.ID) (*lane, error) {
 	if gate := p.cfg.Gate; gate != nil {
 		if err := gate.Ready(); err != nil {
-			return fmt.Errorf("%w: %w", ingest.ErrNotReady, err)
+			return nil, fmt.Errorf("%w: %w", ingest.ErrNotReady, err)
 		}
 	}
 	lanes := p.lanes[book]
 	if len(lanes) == 0 {
-		return fmt.Errorf("%w: no book %s", ingest.ErrNotReady, book)
+		return nil, fmt.Errorf("%w: no book %s", ingest.ErrNotReady, book)
 	}
-	return lanes[shardOf(d.ID, len(lanes))].publish(d)
+	return lanes[shardOf(donation, len(lanes))], nil
 }
 
 // Run takes donations until ctx ends, then sends what is filling, waits for its

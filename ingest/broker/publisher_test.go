@@ -63,12 +63,12 @@ func stored(t testing.TB, b *broker.Broker, book ledger.Book, shard int) (ids ma
 	ids = make(map[ingest.ID]int)
 	err = b.Scan(t.Context(), book, shard, state.First, state.Last, func(_ uint64, data []byte) error {
 		envelopes++
-		_, err := envelope.Decode(data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+		_, err := envelope.Decode(data, func(_ int, r envelope.Record, _ []byte, err error) {
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			ids[d.ID]++
+			ids[r.Donation.ID]++
 		})
 		return err
 	})
@@ -182,7 +182,7 @@ func TestPublish_BoundsOfAnEnvelope(t *testing.T) {
 			t.Errorf("an envelope of %d bytes", len(data))
 		}
 		count := 0
-		_, err := envelope.Decode(data, func(int, *envelope.Donation, []byte, error) { count++ })
+		_, err := envelope.Decode(data, func(int, envelope.Record, []byte, error) { count++ })
 		largest = max(largest, count)
 		return err
 	})

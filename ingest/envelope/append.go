@@ -50,6 +50,51 @@ func AppendDonation(dst []byte, d *Donation) []byte {
 	return appendVarint(dst, donationSealKey, uint64(d.SealKey))
 }
 
+// AppendRequest adds one request to the envelope that AppendHeader began. It
+// trusts r, keeps no reference to it, and allocates only to grow dst.
+func AppendRequest(dst []byte, r *Request) []byte {
+	kind, body := protowire.Number(r.Kind), sizeRequest(r)
+	dst = protowire.AppendTag(dst, envelopeRecords, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(tagBytes+protowire.SizeBytes(body)))
+	dst = protowire.AppendTag(dst, kind, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(body))
+
+	dst = appendBytes(dst, requestID, r.ID[:])
+	dst = appendBytes(dst, requestDonation, r.Donation[:])
+	dst = appendVarint(dst, requestReceivedAt, uint64(r.ReceivedAt.UnixMicro()))
+	if r.Source != 0 {
+		dst = protowire.AppendTag(dst, requestSource, protowire.Fixed64Type)
+		dst = protowire.AppendFixed64(dst, r.Source)
+	}
+	dst = appendBool(dst, requestRehearsal, r.Rehearsal)
+	if r.Kind != Attempt {
+		return dst
+	}
+	dst = appendText(dst, requestToken, r.ConfirmationToken)
+	return appendVarint(dst, requestTokenExpiresAt, uint64(r.TokenExpiresAt.UnixMicro()))
+}
+
+// AppendRecord adds one record of either kind.
+func AppendRecord(dst []byte, r Record) []byte {
+	if r.Request != nil {
+		return AppendRequest(dst, r.Request)
+	}
+	return AppendDonation(dst, r.Donation)
+}
+
+// sizeRequest is the length of the message that AppendRequest writes.
+func sizeRequest(r *Request) int {
+	n := sizeBytes(len(r.ID)) + sizeBytes(len(r.Donation)) +
+		sizeVarint(uint64(r.ReceivedAt.UnixMicro())) + sizeBool(r.Rehearsal)
+	if r.Source != 0 {
+		n += tagBytes + protowire.SizeFixed64()
+	}
+	if r.Kind == Attempt {
+		n += sizeBytes(len(r.ConfirmationToken)) + sizeVarint(uint64(r.TokenExpiresAt.UnixMicro()))
+	}
+	return n
+}
+
 // sizeDonation is the length of the Donation message that AppendDonation writes.
 func sizeDonation(d *Donation) int {
 	n := sizeBytes(len(d.ID)) + sizeBytes(len(d.Fingerprint)) +

@@ -11,15 +11,15 @@ import (
 // Decode reads an envelope and calls visit once for each of its records, in the
 // order they were appended, with index counting from 0.
 //
-// For a record that can be read, d is fresh and its strings, lines and Sealed
-// share one copy made per envelope: the caller may keep it and owns data again
-// afterwards. For one that cannot, d is nil and err says why (ErrMalformed,
-// ErrUnknownKind); the records after it are visited all the same. raw is the
-// record as it lies in data, for setting aside; err never quotes its content.
+// For a record that can be read, what r points to is fresh, and strings, lines and
+// sealed fields share one copy made per envelope: the caller may keep it and owns
+// data again afterwards. For one that cannot, r is zero and err says why
+// (ErrMalformed, ErrUnknownKind); the records after it are visited all the same.
+// raw is the record as it lies in data, for setting aside; err never quotes its content.
 //
 // The error returned is about the envelope as a whole, and then nothing was
 // visited: ErrMalformed, ErrVersion.
-func Decode(data []byte, visit func(index int, d *Donation, raw []byte, err error)) (Header, error) {
+func Decode(data []byte, visit func(index int, r Record, raw []byte, err error)) (Header, error) {
 	h, records, err := decodeHeader(data)
 	if err != nil || records == 0 {
 		return h, err
@@ -35,12 +35,8 @@ func Decode(data []byte, visit func(index int, d *Donation, raw []byte, err erro
 		if num == envelopeRecords {
 			record, _ := protowire.ConsumeBytes(rest[n:])
 			offset := len(backing) - len(rest) + n + m - len(record)
-			d := &dec.donations[index]
-			if err := dec.record(d, record); err != nil {
-				visit(index, nil, data[offset:offset+len(record)], err)
-			} else {
-				visit(index, d, data[offset:offset+len(record)], nil)
-			}
+			r, err := dec.record(&dec.donations[index], record)
+			visit(index, r, data[offset:offset+len(record)], err)
 			index++
 		}
 		rest = rest[n+m:]

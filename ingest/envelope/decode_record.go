@@ -41,36 +41,46 @@ func (s *lineSlab) take(n int) []ingest.Line {
 	return (*s)[from : from+n : from+n]
 }
 
-// record reads one Record: exactly one kind.
-func (dec *decoder) record(d *Donation, b []byte) error {
+// record reads one Record: exactly one kind. d is room for it to be a donation.
+func (dec *decoder) record(d *Donation, b []byte) (Record, error) {
+	var kind protowire.Number
 	var body []byte
-	found := false
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return malformed("record: tag")
+			return Record{}, malformed("record: tag")
 		}
 		b = b[n:]
 		m := protowire.ConsumeFieldValue(num, typ, b)
 		if m < 0 {
-			return malformed("record: field %d", num)
+			return Record{}, malformed("record: field %d", num)
 		}
 		switch {
-		case num != recordDonation:
-			return kindError(num)
+		case num > recordCancellation:
+			return Record{}, fmt.Errorf("number %d: %w", num, ErrUnknownKind)
 		case typ != protowire.BytesType:
-			return malformed("record: wire type %d", typ)
-		case found:
-			return malformed("record: two donations")
+			return Record{}, malformed("record: wire type %d", typ)
+		case kind != 0:
+			return Record{}, malformed("record: two in one")
 		}
+		kind = num
 		body, _ = protowire.ConsumeBytes(b)
-		found = true
 		b = b[m:]
 	}
-	if !found {
-		return malformed("record: empty")
+	switch kind {
+	case 0:
+		return Record{}, malformed("record: empty")
+	case recordDonation:
+		if err := dec.donation(d, body); err != nil {
+			return Record{}, err
+		}
+		return Record{Donation: d}, nil
 	}
-	return dec.donation(d, body)
+	r := &Request{Kind: Kind(kind)}
+	if err := decodeRequest(r, body); err != nil {
+		return Record{}, err
+	}
+	return Record{Request: r}, nil
 }
 
 func (dec *decoder) donation(d *Donation, b []byte) error {
@@ -206,15 +216,4 @@ func decodeLine(line *ingest.Line, b []byte) error {
 		return malformed("line: without campaign or amount")
 	}
 	return nil
-}
-
-// kindError names a record's kind that this build does not know.
-func kindError(num protowire.Number) error {
-	switch num {
-	case recordAttempt:
-		return fmt.Errorf("attempt: %w", ErrUnknownKind)
-	case recordCancellation:
-		return fmt.Errorf("cancellation: %w", ErrUnknownKind)
-	}
-	return fmt.Errorf("number %d: %w", num, ErrUnknownKind)
 }

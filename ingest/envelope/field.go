@@ -10,8 +10,8 @@ const (
 	envelopeRecords protowire.Number = 4
 
 	recordDonation     protowire.Number = 1
-	recordAttempt      protowire.Number = 2 // reserved: another card
-	recordCancellation protowire.Number = 3 // reserved
+	recordAttempt      protowire.Number = 2
+	recordCancellation protowire.Number = 3
 
 	donationID             protowire.Number = 1
 	donationFingerprint    protowire.Number = 2
@@ -28,6 +28,15 @@ const (
 	donationTokenExpiresAt protowire.Number = 13
 	donationSealed         protowire.Number = 14
 	donationSealKey        protowire.Number = 15
+
+	// Of both kinds of request; a cancellation has no token.
+	requestID             protowire.Number = 1
+	requestDonation       protowire.Number = 2
+	requestReceivedAt     protowire.Number = 3
+	requestSource         protowire.Number = 4
+	requestRehearsal      protowire.Number = 5
+	requestToken          protowire.Number = 6
+	requestTokenExpiresAt protowire.Number = 7
 
 	lineCampaign protowire.Number = 1
 	lineAmount   protowire.Number = 2

@@ -1,5 +1,6 @@
-// Package envelope is the broker's message: donations that travelled together,
-// on the wire as Protocol Buffers (envelope.proto). An old version stays decodable
+// Package envelope is the broker's message: donations, and donors' further wishes
+// about them, that travelled together, on the wire as Protocol Buffers
+// (envelope.proto). An old version stays decodable
 // for as long as a stream may hold it.
 //
 // The one invariant: what Decode visits is what Append was given, and bytes that
@@ -15,6 +16,52 @@ import (
 
 // Version is the version that this build writes; it reads 1 up to it.
 const Version = 1
+
+// Record is one thing in an envelope: exactly one of its members is set.
+type Record struct {
+	Donation *Donation
+	Request  *Request
+}
+
+// Kind says what a request asks for. The numbers are those of the record's kind on
+// the wire.
+type Kind uint8
+
+// The kinds of request.
+const (
+	Attempt      Kind = 2 // another card for a donation whose last attempt failed
+	Cancellation Kind = 3 // no charge any more, if there was none
+)
+
+// String names the kind as the ledger's tables do.
+func (k Kind) String() string {
+	switch k {
+	case Attempt:
+		return "attempt"
+	case Cancellation:
+		return "cancellation"
+	}
+	return "unknown"
+}
+
+// Request is a donor's further wish about a donation that is recorded: the
+// front-end has seen that its holder asks.
+type Request struct {
+	Kind Kind
+	// ID is derived from the request's own idempotency key: the same wish sent
+	// twice is carried out once.
+	ID       ingest.RequestID
+	Donation ingest.ID
+	// ReceivedAt is the front-end's receive time, UTC, in whole microseconds.
+	ReceivedAt time.Time
+	// Source is a keyed hash of the client's address prefix.
+	Source    uint64
+	Rehearsal bool // as the donation is
+	// ConfirmationToken and TokenExpiresAt are an Attempt's, as in Donation; a
+	// Cancellation has neither.
+	ConfirmationToken string
+	TokenExpiresAt    time.Time
+}
 
 // Donation is a donation as the broker and the ledger hold it: judged, with the
 // personal fields sealed.

@@ -18,6 +18,7 @@ type batch struct {
 	seen      map[ingest.ID]*envelope.Donation
 	donations []*envelope.Donation // each ID once: the first in the order of the stream
 	repeats   []*envelope.Donation // other contents of those IDs
+	requests  []*envelope.Request  // donors' further wishes, in the order of the stream
 	rejected  []ledger.Rejected    // what cannot be read
 	dropped   int                  // the same content again
 }
@@ -34,18 +35,20 @@ func (b *batch) add(book ledger.Book, stream string, m Message) {
 			Payload: payload, Stream: stream, Sequence: m.Sequence, Index: index, StoredAt: m.StoredAt, Reason: reason, Detail: detail,
 		})
 	}
-	_, err := envelope.Decode(m.Data, func(index int, d *envelope.Donation, raw []byte, err error) {
+	_, err := envelope.Decode(m.Data, func(index int, r envelope.Record, raw []byte, err error) {
 		b.records++
 		switch {
 		case errors.Is(err, envelope.ErrUnknownKind): // of a later build
 			reject(index, raw, ledger.ReasonVersion, err.Error())
 		case err != nil:
 			reject(index, raw, ledger.ReasonMalformed, err.Error())
-		case d.Rehearsal != (book == ledger.Rehearsal):
+		case rehearsed(r) != (book == ledger.Rehearsal):
 			// Rehearsed money among the donors', or the reverse: never recorded.
 			reject(index, raw, ledger.ReasonRefused, "record of the other book")
+		case r.Request != nil:
+			b.requests = append(b.requests, r.Request)
 		default:
-			b.place(d)
+			b.place(r.Donation)
 		}
 	})
 	switch {
@@ -54,6 +57,14 @@ func (b *batch) add(book ledger.Book, stream string, m Message) {
 	case err != nil:
 		reject(-1, m.Data, ledger.ReasonMalformed, err.Error())
 	}
+}
+
+// rehearsed tells which book a record says that it is of.
+func rehearsed(r envelope.Record) bool {
+	if r.Request != nil {
+		return r.Request.Rehearsal
+	}
+	return r.Donation.Rehearsal
 }
 
 func (b *batch) place(d *envelope.Donation) {
@@ -69,14 +80,14 @@ func (b *batch) place(d *envelope.Donation) {
 	}
 }
 
-// rejection describes a donation of the batch as the record that it came in. It
-// looks for the record again: keeping every record's place would cost more than
-// this rare search.
-func (b *batch) rejection(culprit *envelope.Donation, stream string) ledger.Rejected {
+// rejection describes the batch's first record that matches as it came. It looks
+// for the record again: keeping every record's place would cost more than this
+// rare search.
+func (b *batch) rejection(stream string, matches func(envelope.Record) bool) ledger.Rejected {
 	r := ledger.Rejected{Stream: stream, Index: -1}
 	for _, m := range b.messages {
-		_, _ = envelope.Decode(m.Data, func(index int, d *envelope.Donation, raw []byte, err error) {
-			if r.Payload == nil && err == nil && d.ID == culprit.ID && d.Fingerprint == culprit.Fingerprint {
+		_, _ = envelope.Decode(m.Data, func(index int, rec envelope.Record, raw []byte, _ error) {
+			if r.Payload == nil && matches(rec) {
 				r.Payload, r.Sequence, r.Index, r.StoredAt = raw, m.Sequence, index, m.StoredAt
 			}
 		})

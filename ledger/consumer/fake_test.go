@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"spillway/campaigns"
+	"spillway/ingest"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/consumer"
@@ -133,19 +134,21 @@ func (f *fakeFrames) last() campaigns.Frame {
 	return *f.frames[len(f.frames)-1]
 }
 
-// fakeStore is a ledger in memory whose Record a test may replace.
+// fakeStore is a ledger in memory whose Record and Request a test may replace.
 type fakeStore struct {
-	mu       sync.Mutex
-	record   func(ctx context.Context, donations []*envelope.Donation) error
-	recorded map[string]*envelope.Donation // by ID
-	rows     map[string]campaigns.SlotRow
-	rejected []ledger.Rejected
-	term     int64
-	released int
+	mu        sync.Mutex
+	record    func(ctx context.Context, donations []*envelope.Donation) error
+	request   func(ctx context.Context, requests []*envelope.Request) error
+	recorded  map[string]*envelope.Donation // by ID
+	requested map[ingest.RequestID]*envelope.Request
+	rows      map[string]campaigns.SlotRow
+	rejected  []ledger.Rejected
+	term      int64
+	released  int
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{recorded: map[string]*envelope.Donation{}, rows: map[string]campaigns.SlotRow{}}
+	return &fakeStore{recorded: map[string]*envelope.Donation{}, requested: map[ingest.RequestID]*envelope.Request{}, rows: map[string]campaigns.SlotRow{}}
 }
 
 func (s *fakeStore) Record(ctx context.Context, _ ledger.Lease, donations, _ []*envelope.Donation) ([]campaigns.SlotRow, ledger.Counts, error) {
@@ -186,6 +189,25 @@ func (s *fakeStore) commit(donations []*envelope.Donation) []campaigns.SlotRow {
 		rows = append(rows, s.rows[c])
 	}
 	return rows
+}
+
+func (s *fakeStore) Request(ctx context.Context, requests []*envelope.Request) error {
+	s.mu.Lock()
+	request := s.request
+	s.mu.Unlock()
+	if request != nil {
+		if err := request(ctx, requests); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range requests {
+		if s.requested[r.ID] == nil {
+			s.requested[r.ID] = r
+		}
+	}
+	return nil
 }
 
 func (s *fakeStore) Quarantine(_ context.Context, rejected []ledger.Rejected) error {

@@ -310,6 +310,13 @@ func (s *walledStore) Record(ctx context.Context, lease ledger.Lease, donations,
 	return rows, counts, err
 }
 
+func (s *walledStore) Request(ctx context.Context, requests []*envelope.Request) error {
+	if err := s.i.pass(ctx, recording); err != nil {
+		return err
+	}
+	return errors.Join(s.Book.Request(ctx, requests), s.i.pass(ctx, recording))
+}
+
 func (s *walledStore) Quarantine(ctx context.Context, rejected []ledger.Rejected) error {
 	if err := s.i.pass(ctx, recording); err != nil {
 		return err

@@ -51,6 +51,9 @@ func (s *settlement) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.request(ctx, b.requests); err != nil {
+		return err
+	}
 	if s.flight != nil {
 		s.writer.land(s.flight)
 	}
@@ -77,7 +80,9 @@ func (s *settlement) record(ctx context.Context, donations, repeats []*envelope.
 		}
 		return s.record(ctx, right, rightRepeats)
 	}
-	culprit := s.batch.rejection(donations[0], s.lane.shard.Stream)
+	culprit := s.batch.rejection(s.lane.shard.Stream, func(r envelope.Record) bool {
+		return r.Donation != nil && r.Donation.ID == donations[0].ID && r.Donation.Fingerprint == donations[0].Fingerprint
+	})
 	culprit.Reason, culprit.Detail = refused.reason, refused.detail
 	if err := s.quarantine(ctx, []ledger.Rejected{culprit}); err != nil {
 		return err
@@ -129,6 +134,60 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 		}
 		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= c.config.UnknownTries {
 			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "donations", len(donations), "error", err)
+			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
+		}
+		if !retry.wait(ctx) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// request stores donors' further wishes for the payments role, after the donations
+// that they may be about. They move no total, so no lease is asked. Dying before
+// the acknowledgement means another delivery, which finds them stored.
+//
+// When the data is at fault the culprits are found by halving and set aside.
+// Errors: the context's.
+func (s *settlement) request(ctx context.Context, requests []*envelope.Request) error {
+	if len(requests) == 0 {
+		return nil
+	}
+	refused, err := s.tryRequests(ctx, requests)
+	if err != nil || refused == nil {
+		return err
+	}
+	if half := len(requests) / 2; half > 0 {
+		if err := s.request(ctx, requests[:half]); err != nil {
+			return err
+		}
+		return s.request(ctx, requests[half:])
+	}
+	culprit := s.batch.rejection(s.lane.shard.Stream, func(r envelope.Record) bool {
+		return r.Request != nil && *r.Request == *requests[0]
+	})
+	culprit.Reason, culprit.Detail = refused.reason, refused.detail
+	return s.quarantine(ctx, []ledger.Rejected{culprit})
+}
+
+// tryRequests stores requests, in the sense of the ledger: what time heals is
+// tried until it is healed. Errors: the context's.
+func (s *settlement) tryRequests(ctx context.Context, requests []*envelope.Request) (*refusal, error) {
+	c := s.lane.c
+	for retry := (backoff{}); ; {
+		err := c.store.Request(ctx, requests)
+		var poison *ledger.PoisonError
+		switch {
+		case err == nil:
+			return nil, nil
+		case errors.As(err, &poison):
+			return &refusal{ledger.ReasonRefused, poison.Err.Error()}, nil
+		}
+		c.metrics.recordFailures.Inc()
+		if retry.tries == 0 {
+			c.log.Warn("donors' requests stand still", "stream", s.lane.shard.Stream, "error", err)
+		}
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= c.config.UnknownTries {
+			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "requests", len(requests), "error", err)
 			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
 		}
 		if !retry.wait(ctx) {

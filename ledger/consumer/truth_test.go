@@ -29,9 +29,13 @@ func (s *simulation) given() map[ingest.ID]*stored {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if _, err := envelope.Decode(m.Data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+		if _, err := envelope.Decode(m.Data, func(_ int, r envelope.Record, _ []byte, err error) {
 			if err != nil {
 				s.t.Fatal(err)
+			}
+			d := r.Donation
+			if d == nil {
+				return
 			}
 			g := all[d.ID]
 			if g == nil {

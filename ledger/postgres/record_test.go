@@ -104,9 +104,9 @@ func TestRecord_OtherContentUnderAKeyIsNotedAndNeverCounted(t *testing.T) {
 	}
 	var back *envelope.Donation
 	data := append(envelope.AppendHeader(nil, envelope.Header{ID: [16]byte{1}, Node: "test"}), kept...)
-	if _, err := envelope.Decode(data, func(_ int, d *envelope.Donation, _ []byte, err error) {
+	if _, err := envelope.Decode(data, func(_ int, r envelope.Record, _ []byte, err error) {
 		if err == nil {
-			back = d
+			back = r.Donation
 		}
 	}); err != nil || back == nil || back.Lines[0].Campaign != "river-school" {
 		t.Errorf("the loser cannot be read back: %+v, %v", back, err)

@@ -283,15 +283,18 @@ func sampleSequences(first, last uint64) []uint64 {
 
 // message takes one stored envelope apart.
 func (c *comparison) message(sequence uint64, data []byte) error {
-	_, err := envelope.Decode(data, func(index int, d *envelope.Donation, raw []byte, err error) {
+	_, err := envelope.Decode(data, func(index int, r envelope.Record, raw []byte, err error) {
 		c.res.Examined++
 		if err != nil {
 			c.suspect(sequence, place(c.book, c.shard, sequence, index), "unreadable record, acknowledged and not in quarantine", raw)
 			return
 		}
+		if r.Donation == nil {
+			return
+		}
 		begin := len(c.raw)
 		c.raw = append(c.raw, raw...)
-		c.batch = append(c.batch, sentDonation{d, sequence, index, c.raw[begin:len(c.raw):len(c.raw)]})
+		c.batch = append(c.batch, sentDonation{r.Donation, sequence, index, c.raw[begin:len(c.raw):len(c.raw)]})
 	})
 	if err != nil {
 		c.res.Examined++

@@ -52,7 +52,7 @@ func message(donations ...envelope.Donation) []byte {
 // record is the bytes of a donation's record, as the quarantine keeps them.
 func record(t *testing.T, d envelope.Donation) (raw []byte) {
 	t.Helper()
-	_, err := envelope.Decode(message(d), func(_ int, _ *envelope.Donation, r []byte, _ error) { raw = r })
+	_, err := envelope.Decode(message(d), func(_ int, _ envelope.Record, r []byte, _ error) { raw = r })
 	if err != nil {
 		t.Fatal(err)
 	}
