@@ -40,6 +40,8 @@ type Gate struct {
 	b       *Broker
 	verdict atomic.Pointer[verdict]
 	metrics *gateMetrics
+	// publisher, when it has one, tells whether acknowledgements come at all.
+	publisher atomic.Pointer[Publisher]
 
 	// Run's own.
 	proven map[string]time.Time // server name: when it last said that it syncs
@@ -77,13 +79,19 @@ func (b *Broker) NewGate(reg prometheus.Registerer) *Gate {
 }
 
 // Ready returns nil when donations may be taken, and otherwise the reason in
-// words for an operator: ErrNoProof, ErrNotDurable, ErrFull, or that there is no
-// connection. It is cheap enough to be asked for every donation.
+// words for an operator: ErrNoProof, ErrNotDurable, ErrFull, ErrStalled, or that
+// there is no connection. It is cheap enough to be asked for every donation.
 func (g *Gate) Ready() error {
 	if !g.b.link.connected.Load() {
 		return errDisconnected
 	}
-	return g.verdict.Load().err
+	if err := g.verdict.Load().err; err != nil {
+		return err
+	}
+	if p := g.publisher.Load(); p != nil {
+		return p.Stalled()
+	}
+	return nil
 }
 
 // allows is Ready for one connection: an envelope leaves only on the very

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,7 @@ type lane struct {
 	stream  string
 	subject string
 	wake    chan struct{} // there is something to send and a place for it
+	stalled atomic.Bool   // newcomers are refused; see stall.go
 
 	mu               sync.Mutex
 	open             bool
@@ -55,6 +57,9 @@ type lane struct {
 	lastToken uint64
 	answers   chan *nats.Msg
 	failing   string // the failure that was logged last, "" after a success
+
+	stalledSince time.Time // zero while the broker answers
+	probeAt      time.Time // earliest time of the next probe of a stalled lane
 }
 
 func newLane(p *Publisher, book ledger.Book, shard int) *lane {
@@ -83,6 +88,9 @@ func (l *lane) join(r envelope.Record) (*outgoing, error) {
 	defer l.mu.Unlock()
 	if !l.open {
 		return nil, ingest.ErrNotReady
+	}
+	if l.stalled.Load() {
+		return nil, l.errRefusedStalled()
 	}
 	if l.waitingDonations >= cfg.WaitingDonationsMax || l.waitingBytes >= cfg.WaitingBytesMax {
 		l.p.metrics.busy.Inc()
@@ -148,6 +156,7 @@ func (l *lane) run(ctx context.Context) error {
 		case <-changed:
 			changed = l.p.b.link.changed()
 			l.checkConnection()
+			l.probeAt = time.Time{} // whoever is at the other end now may be well
 		case <-stop:
 			l.setOpen(false)
 			stop, drained = nil, time.After(l.p.cfg.AckTimeout)
@@ -156,7 +165,12 @@ func (l *lane) run(ctx context.Context) error {
 		}
 		now := time.Now()
 		l.expire(now)
+		l.checkStall(now)
+		if stop == nil && l.stalled.Load() {
+			l.expire(time.Time{}) // nobody will answer; a deploy does not wait for it
+		}
 		l.send(now)
+		l.probe(now)
 		if stop == nil && l.idle() {
 			return nil
 		}
@@ -186,7 +200,7 @@ func (l *lane) send(now time.Time) {
 	}
 	for {
 		l.mu.Lock()
-		if l.places == 0 || len(l.queue) == 0 {
+		if l.places == 0 || len(l.queue) == 0 || l.stalled.Load() && len(l.inFlight) > 0 {
 			l.mu.Unlock()
 			return
 		}
@@ -234,6 +248,9 @@ func (l *lane) transmit(o *outgoing, now time.Time) {
 	}
 	if err == nil {
 		l.lastToken++
+		if !again {
+			o.leftAt = now
+		}
 		o.token, o.generation, o.sentAt, o.retryAt = l.lastToken, generation, now, time.Time{}
 		o.msg.Subject, o.msg.Reply, o.msg.Data = l.subject, l.replies+strconv.FormatUint(o.token, 10), o.data
 		err = sendError(l.p.b.nc.PublishMsg(&o.msg))
@@ -278,11 +295,15 @@ type pubAck struct {
 func (l *lane) answer(m *nats.Msg) {
 	token, _ := strconv.ParseUint(strings.TrimPrefix(m.Subject, l.replies), 10, 64)
 	i := slices.IndexFunc(l.inFlight, func(o *outgoing) bool { return o.token == token })
+	noLeader := len(m.Data) == 0 && m.Header.Get("Status") == "503"
+	if !noLeader {
+		l.setStalled(time.Time{})
+	}
 	if i < 0 {
 		return // given up before
 	}
 	o := l.inFlight[i]
-	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+	if noLeader {
 		// Nobody leads the stream at this moment: nobody has it. The same message ID
 		// goes out again until the deadline.
 		o.retryAt = time.Now().Add(retryWait)
@@ -348,8 +369,15 @@ func (l *lane) nextDeadline() time.Time {
 			next = t
 		}
 	}
+	stalled := !l.stalledSince.IsZero()
+	if stalled && len(l.inFlight) == 0 {
+		earlier(l.probeAt)
+	}
 	for _, o := range l.inFlight {
 		earlier(o.joinedAt.Add(l.p.cfg.AckTimeout))
+		if !stalled {
+			earlier(o.leftAt.Add(l.p.cfg.StalledAfter))
+		}
 		if !o.retryAt.IsZero() {
 			earlier(o.retryAt)
 		}
@@ -370,6 +398,7 @@ func (l *lane) settle(o *outgoing, err error) {
 	l.mu.Lock()
 	l.places++
 	l.mu.Unlock()
+	l.probeAt = time.Now().Add(probePause)
 	l.settleUnsent(o, err)
 }
 
@@ -391,7 +420,7 @@ func (l *lane) report(o *outgoing, err error) {
 	case err == nil && l.failing != "":
 		l.p.b.log.Info("donations are acknowledged again", "stream", l.stream)
 		l.failing = ""
-	case err != nil && l.failing != err.Error():
+	case err != nil && o.count > 0 && l.failing != err.Error(): // a probe is no donor's
 		l.failing = err.Error()
 		l.p.b.log.Warn("donations not acknowledged", "stream", l.stream, "donations", o.count, "error", err)
 	}

@@ -81,7 +81,7 @@ func (m *publisherMetrics) settled(o *outgoing, err error) {
 		outcome = ingest.ErrNotReady
 	}
 	m.results[outcome].Add(float64(o.count))
-	if outcome == nil {
+	if outcome == nil && o.count > 0 { // a probe is no donor's
 		m.donations.Observe(float64(o.count))
 		m.bytes.Observe(float64(len(o.data)))
 		m.ackSeconds.Observe(time.Since(o.sentAt).Seconds())

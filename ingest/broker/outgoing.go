@@ -23,8 +23,9 @@ type outgoing struct {
 
 	// msg is what goes to the broker; kept for its header's memory.
 	msg        nats.Msg
-	token      uint64 // last element of the reply subject
-	sentAt     time.Time
+	token      uint64    // last element of the reply subject
+	leftAt     time.Time // when it was first sent
+	sentAt     time.Time // when it was last sent
 	retryAt    time.Time // zero unless the broker had nobody to take it
 	generation uint64    // of the connection it was sent on
 
@@ -44,7 +45,7 @@ func (p *Publisher) newOutgoing(stream string) *outgoing {
 	id := newEnvelopeID()
 	o.data = envelope.AppendHeader(o.data[:0], envelope.Header{ID: id, Node: p.cfg.Node})
 	o.count, o.err = 0, nil
-	o.joinedAt, o.sentAt, o.retryAt = time.Now(), time.Time{}, time.Time{}
+	o.joinedAt, o.leftAt, o.sentAt, o.retryAt = time.Now(), time.Time{}, time.Time{}, time.Time{}
 	o.done = make(chan struct{})
 	o.refs.Store(1)
 	if o.msg.Header == nil {

@@ -36,6 +36,11 @@ type PublisherConfig struct {
 	// AckTimeout is how long after its first donation joined an envelope may take
 	// to be acknowledged; then all of it is unknown. 5 s.
 	AckTimeout time.Duration
+	// StalledAfter is how long an envelope may be with the broker without an answer
+	// until newcomers are refused at once. 3 s, or three fifths of a shorter
+	// AckTimeout: beyond the pauses of a loaded disk and of most elections, below
+	// the deadline of those who wait.
+	StalledAfter time.Duration
 	// Gate is asked before every envelope leaves. Nil lets everything leave, which
 	// is for measurements of the publisher alone.
 	Gate *Gate
@@ -54,6 +59,9 @@ func (c PublisherConfig) withDefaults() PublisherConfig {
 	or(&c.InFlight, 1)
 	if c.AckTimeout <= 0 {
 		c.AckTimeout = 5 * time.Second
+	}
+	if c.StalledAfter <= 0 {
+		c.StalledAfter = min(3*time.Second, c.AckTimeout*3/5)
 	}
 	return c
 }
@@ -79,6 +87,10 @@ func (b *Broker) NewPublisher(cfg PublisherConfig, reg prometheus.Registerer) *P
 		}
 	}
 	p.metrics = newPublisherMetrics(reg, p)
+	registerStalls(reg, p)
+	if p.cfg.Gate != nil {
+		p.cfg.Gate.publisher.Store(p)
+	}
 	return p
 }
 

@@ -66,6 +66,7 @@ type settings struct {
 	extra      string
 	storage    int64
 	tcp        bool
+	store      string // "" for a folder beside the configuration
 	brokerConf broker.Config
 }
 
@@ -87,6 +88,9 @@ func WithName(name string) Option { return func(s *settings) { s.name = name } }
 
 // WithStorage bounds what the server may keep, in bytes.
 func WithStorage(bytes int64) Option { return func(s *settings) { s.storage = bytes } }
+
+// WithStore keeps what the server stores in dir, such as on a disk of its own.
+func WithStore(dir string) Option { return func(s *settings) { s.store = dir } }
 
 // WithConfig adds lines to the server's configuration.
 func WithConfig(lines string) Option { return func(s *settings) { s.extra += lines + "\n" } }
@@ -293,7 +297,11 @@ func (s *Server) write() string {
 	if s.settings.monitor {
 		monitor = fmt.Sprintf("http: %q", s.monitor)
 	}
-	text := fmt.Sprintf(config, s.settings.name, s.address, monitor, filepath.Join(s.dir, "store"), s.settings.storage,
+	store := s.settings.store
+	if store == "" {
+		store = filepath.Join(s.dir, "store")
+	}
+	text := fmt.Sprintf(config, s.settings.name, s.address, monitor, store, s.settings.storage,
 		s.settings.sync, export, user, password, imports, s.settings.extra)
 	path := filepath.Join(s.dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
