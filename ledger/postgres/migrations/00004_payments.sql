@@ -86,9 +86,11 @@ CREATE TABLE refunds (
     processor_id  text,                 -- NULL until the processor has answered
     amount_minor  bigint      NOT NULL,
     lines         bigint[]    NOT NULL,
-    status        text        NOT NULL, -- 'requested', 'calling', then the processor's word
+    status        text        NOT NULL, -- 'requested', 'calling', then the processor's word; 'refused' when it never will
     actor         text        NOT NULL DEFAULT '',
     reason        text        NOT NULL DEFAULT '',
+    detail        text        NOT NULL DEFAULT '', -- why the processor refused it: its error code
+    asked_at      timestamptz NOT NULL DEFAULT now(),
     params        bytea,
     first_called_at timestamptz,
     not_before    timestamptz NOT NULL DEFAULT now(),
@@ -121,9 +123,10 @@ CREATE TABLE processor_events (
     verdict     smallint    NOT NULL, -- payments.Verdict
     donation_id uuid,
     parked      bytea,                -- the event's body while its donation is not there
+    look_at     timestamptz NOT NULL DEFAULT now(), -- parked: when it is worth another look
     CONSTRAINT processor_events_pkey PRIMARY KEY (event_id)
 );
-CREATE INDEX processor_events_parked ON processor_events (recorded_at) WHERE parked IS NOT NULL;
+CREATE INDEX processor_events_parked ON processor_events (look_at) WHERE parked IS NOT NULL;
 
 -- The pace: one bucket for each account and endpoint. All processes take from it.
 CREATE TABLE pace (

@@ -51,3 +51,21 @@ CREATE TABLE chain_heads (
     hash bytea   NOT NULL,
     CONSTRAINT chain_heads_pkey PRIMARY KEY (slot)
 );
+
+-- Money commands of people, and what became of them: the duplicate mark, and the
+-- answer to whoever asked.
+CREATE TABLE commands (
+    command     uuid        NOT NULL, -- the command's own ID
+    kind        text        NOT NULL, -- refund, offline_gift, correction
+    asked_at    timestamptz NOT NULL, -- by whoever asked
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    actor       text        NOT NULL,
+    reason      text        NOT NULL,
+    donation_id uuid,
+    outcome     text        NOT NULL, -- payments.CommandWord
+    detail      text        NOT NULL DEFAULT '',
+    CONSTRAINT commands_pkey PRIMARY KEY (command),
+    CONSTRAINT commands_outcome_known CHECK (outcome IN ('done', 'refused'))
+);
+CREATE TRIGGER commands_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON commands
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
