@@ -65,6 +65,8 @@ type IntentSeen struct {
 	Currency     money.Currency
 	Charge       string // the latest charge, "" when there is none
 	ClientSecret string
+	// ActWithin is how long a donor who must act may take; 0 means ActWithinDefault.
+	ActWithin time.Duration
 	// Decline is set when the last try was declined; Authentication-less declines included.
 	Decline Decline
 	// Fee is what the processor took, when the answer held it.
@@ -75,6 +77,10 @@ type IntentSeen struct {
 type CallOutcome struct {
 	AttemptNo int
 	Kind      OutcomeKind
+	// FirstTry says that no call of this attempt was sent before this one
+	// (Charge.FirstCalledAt was zero). Only then does Retry prove that nothing was
+	// done: a repeat that was refused says nothing about the call before it.
+	FirstTry bool
 	// NotBefore is when the call may be made again; of Retry and Unknown.
 	NotBefore time.Time
 	// Reason is CardNeeded or Refused; of Definite.
@@ -114,9 +120,14 @@ type RefundSeen struct {
 	AmountMinor int64
 	Currency    money.Currency
 	Status      RefundStatus
+	// Request is our own ID of the refund, from the processor's metadata; zero when it
+	// was made elsewhere. The store fills Lines by it.
+	Request [16]byte
 	// Lines is how our own command split it; nil when it was made elsewhere, and
 	// then it is split pro rata by largest remainder.
 	Lines []int64
+	// CreatedAt is the processor's time of making it; zero means Fact.At.
+	CreatedAt time.Time
 }
 
 // DisputeSeen is a dispute as the processor showed it.
@@ -129,6 +140,9 @@ type DisputeSeen struct {
 	// FeeMinor is what the processor took for it, and gave back when positive in
 	// FeeReturnedMinor.
 	FeeMinor, FeeReturnedMinor int64
+	FeeCurrency                money.Currency // "" means Currency
+	// CreatedAt is the processor's time of opening it; zero means Fact.At.
+	CreatedAt time.Time
 }
 
 // CardOffered is another card from the donor; it counts only when the last attempt failed.

@@ -41,8 +41,26 @@ type Payment struct {
 	FeeCurrency money.Currency
 	FeeKnown    bool
 
+	// Others are charges of this donation beside Charge that facts have named: a second
+	// one, one in another currency, or one whose fee was told before its capture. Nearly
+	// always nil; kept like everything else.
+	Others []OtherCharge
+
+	// Refunds and Disputes by the processor's ID. Those of a charge whose capture is
+	// not booked yet are only held: they are booked together with it.
 	Refunds  []Refund
 	Disputes []Dispute
+}
+
+// OtherCharge is a charge of the donation that no gift explains: its money is on
+// the suspense account until a person has looked.
+type OtherCharge struct {
+	Charge      string         `json:"charge"`
+	AmountMinor int64          `json:"amount_minor"` // 0 until its capture is seen
+	Currency    money.Currency `json:"currency"`
+	FeeMinor    int64          `json:"fee_minor"`
+	FeeCurrency money.Currency `json:"fee_currency"`
+	FeeKnown    bool           `json:"fee_known"`
 }
 
 // Line is one campaign's part, and what was given back of it.
@@ -67,6 +85,9 @@ type Attempt struct {
 	// LookFirst says that the processor may have forgotten the idempotency key: ask
 	// what became of the call before it is repeated.
 	LookFirst bool
+	// NotBefore is set by Next when an outcome asks to wait with the next call; zero
+	// leaves the time to the queue. It need not be loaded.
+	NotBefore time.Time
 	// ChangedAt is the time of the fact that brought the attempt into its state.
 	ChangedAt time.Time
 	// Charge is the processor's charge of this attempt, when it named one.
@@ -138,11 +159,15 @@ const (
 // or canceled.
 type Refund struct {
 	ID          string // the processor's
+	Charge      string // the charge it gives back; "" is Payment.Charge
 	AmountMinor int64
 	Status      RefundStatus
-	// Lines is the part of each of the payment's lines, same order; the rest of
-	// AmountMinor is of the covered fee.
-	Lines []int64
+	// Lines is what its command asked of each of the payment's lines, same order; the
+	// rest of AmountMinor is of the covered fee. Empty when it was made elsewhere: then
+	// it is pro rata. What it came to is in Line.RefundedMinor.
+	Lines     []int64
+	CreatedAt time.Time // by the processor's clock
+	ChangedAt time.Time // the time of the fact that brought it into its status
 }
 
 // RefundStatus is the processor's word.
@@ -159,9 +184,16 @@ const (
 // Dispute is a donor's bank taking the money back, until it is decided.
 type Dispute struct {
 	ID          string // the processor's
+	Charge      string // the charge that is disputed; "" is Payment.Charge
 	AmountMinor int64
 	Status      DisputeStatus
-	Lines       []int64 // as Refund's; set when lost
+	CreatedAt   time.Time // by the processor's clock
+	ChangedAt   time.Time // the time of the newest fact of this status: only a later one changes it
+	// Turned says that both outcomes were reported; Status is the later one.
+	Turned bool
+	// FeeMinor and FeeReturnedMinor, in FeeCurrency, are what was booked of its fee.
+	FeeMinor, FeeReturnedMinor int64
+	FeeCurrency                money.Currency
 }
 
 // DisputeStatus is where a dispute stands.
