@@ -43,6 +43,13 @@ func (d *Donation) Validate(book ledger.Book, received time.Time, faults []Field
 	return c.faults
 }
 
+// Validate judges a payment that comes by itself, as Donation.Validate does.
+func (p *Payment) Validate(received time.Time, faults []FieldError) []FieldError {
+	c := checker{faults}
+	c.payment(p, received)
+	return c.faults
+}
+
 // checker collects faults; its methods do not allocate while there are none.
 type checker struct{ faults []FieldError }
 

@@ -18,14 +18,19 @@ const (
 	// DefaultWaits is how many such questions may wait for a change (?wait=);
 	// each holds a connection for up to 30 s.
 	DefaultWaits = 2048
+	// DefaultRequests is how many donors' further wishes (another card, a
+	// cancellation) are inside at once: few compared with donations, each waiting for
+	// the ledger's word and then for the broker's.
+	DefaultRequests = 512
 	// slotsMax is beyond any machine, and keeps sums of bounds far from overflow.
 	slotsMax = 1 << 20
 )
 
 // Config configures what a front-end lets in; its zero value works.
 type Config struct {
-	// Donations, Reads and Waits bound what is inside at once; zero is the default.
-	Donations, Reads, Waits int
+	// Donations, Reads, Waits and Requests bound what is inside at once; zero is the
+	// default.
+	Donations, Reads, Waits, Requests int
 	// Limiter holds clients to a rate.
 	Limiter LimiterConfig
 	// TrustedProxies lists the networks whose X-Forwarded-For is believed; none
@@ -35,9 +40,9 @@ type Config struct {
 
 // Admission is one front-end's house rules, each for the caller that asks for it.
 type Admission struct {
-	Donations, Reads, Waits *Slots
-	Limiter                 *Limiter
-	Proxies                 Proxies
+	Donations, Reads, Waits, Requests *Slots
+	Limiter                           *Limiter
+	Proxies                           Proxies
 }
 
 // New builds the rules. Its error reports everything that is wrong with c.
@@ -56,6 +61,7 @@ func New(c Config) (*Admission, error) {
 		Donations: slots("donations", c.Donations, DefaultDonations),
 		Reads:     slots("reads", c.Reads, DefaultReads),
 		Waits:     slots("waits", c.Waits, DefaultWaits),
+		Requests:  slots("requests", c.Requests, DefaultRequests),
 	}
 	var err error
 	if a.Limiter, err = NewLimiter(c.Limiter); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+
+	"spillway/ledger/payments"
 )
 
 const (
@@ -20,22 +22,22 @@ const (
 	changesWaitingMax = 1024
 )
 
-// PublishChanges tells every front-end that the states of these donations have
-// changed. It is called after the change is committed. It does not wait, and
-// nobody is known to hear: a change that is lost is seen at the next question.
-// Errors: ErrUnavailable, nothing or a part was sent.
-func (b *Broker) PublishChanges(ids [][16]byte) error {
-	data := make([]byte, 0, idBytes*min(len(ids), changesPerMessage))
-	for len(ids) > 0 {
-		n := min(len(ids), changesPerMessage)
-		data = data[:0]
-		for _, id := range ids[:n] {
-			data = append(data, id[:]...)
+// PublishChanges tells every front-end which donations' states have changed for
+// their donors; those without a change are left out. It is called after the
+// commit, and does not wait. Nobody is known to hear: a change that is lost is
+// seen at the next question. Errors: ErrUnavailable, a part may have been sent.
+func (b *Broker) PublishChanges(_ context.Context, changed []payments.Outcome) error {
+	data := make([]byte, 0, idBytes*min(len(changed), changesPerMessage))
+	for i := range changed {
+		if changed[i].Changed {
+			data = append(data, changed[i].Donation[:]...)
 		}
-		if err := b.nc.Publish(changesSubject, data); err != nil { // it copies data
-			return fmt.Errorf("publish changes: %w: %w", ErrUnavailable, err)
+		if len(data) == idBytes*changesPerMessage || i == len(changed)-1 && len(data) > 0 {
+			if err := b.nc.Publish(changesSubject, data); err != nil { // it copies data
+				return fmt.Errorf("publish changes: %w: %w", ErrUnavailable, err)
+			}
+			data = data[:0]
 		}
-		ids = ids[n:]
 	}
 	return nil
 }

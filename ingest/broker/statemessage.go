@@ -26,6 +26,13 @@ type stateMessage struct {
 	RecordedAt    int64              `json:"recorded,omitempty"`
 	Lines         []ledger.StateLine `json:"lines,omitempty"`
 	Conflicts     [][]byte           `json:"conflicts,omitempty"`
+	Reason        string             `json:"reason,omitempty"`
+	Decline       string             `json:"decline,omitempty"`
+	ClientSecret  string             `json:"secret,omitempty"` // between our own processes only
+	AttemptNo     int                `json:"attempt,omitempty"`
+	RefundedMinor int64              `json:"refunded,omitempty"`
+	Dispute       string             `json:"dispute,omitempty"`
+	ExpectedWait  time.Duration      `json:"wait,omitempty"` // nanoseconds
 }
 
 func encodeState(s ledger.State) *stateMessage {
@@ -36,6 +43,8 @@ func encodeState(s ledger.State) *stateMessage {
 		Found: true, Book: s.Book, Fingerprint: s.Fingerprint[:], Status: s.Status,
 		AmountMinor: s.AmountMinor, FeeCoverMinor: s.FeeCoverMinor, Currency: s.Currency,
 		ReceivedAt: s.ReceivedAt.UnixMicro(), RecordedAt: s.RecordedAt.UnixMicro(), Lines: s.Lines,
+		Reason: s.Reason, Decline: s.Decline, ClientSecret: s.ClientSecret, AttemptNo: s.AttemptNo,
+		RefundedMinor: s.RefundedMinor, Dispute: s.Dispute, ExpectedWait: s.ExpectedWait,
 	}
 	for i := range s.Conflicts {
 		m.Conflicts = append(m.Conflicts, s.Conflicts[i][:])
@@ -52,6 +61,8 @@ func (m *stateMessage) decode() (s ledger.State, ok bool) {
 		Found: true, Book: m.Book, Status: m.Status,
 		AmountMinor: m.AmountMinor, FeeCoverMinor: m.FeeCoverMinor, Currency: m.Currency,
 		ReceivedAt: time.UnixMicro(m.ReceivedAt).UTC(), RecordedAt: time.UnixMicro(m.RecordedAt).UTC(), Lines: m.Lines,
+		Reason: m.Reason, Decline: m.Decline, ClientSecret: m.ClientSecret, AttemptNo: m.AttemptNo,
+		RefundedMinor: m.RefundedMinor, Dispute: m.Dispute, ExpectedWait: m.ExpectedWait,
 	}
 	ok = copy(s.Fingerprint[:], m.Fingerprint) == len(s.Fingerprint)
 	for _, conflict := range m.Conflicts {

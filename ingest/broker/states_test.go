@@ -24,6 +24,8 @@ func state(id ingest.ID) ledger.State {
 		RecordedAt: time.Date(2026, 11, 22, 19, 0, 1, 0, time.UTC),
 		Lines:      []ledger.StateLine{{Campaign: "river-school", AmountMinor: 1<<62 - 2}},
 		Conflicts:  [][16]byte{{1}, {2}},
+		Reason:     "declined", Decline: "insufficient_funds", ClientSecret: "pi_1_secret_2", AttemptNo: 3,
+		RefundedMinor: 1<<62 - 3, Dispute: "open", ExpectedWait: 90 * time.Second,
 	}
 }
 

@@ -19,15 +19,19 @@ const (
 	BadIdempotencyKey
 	BadQuery
 	BadToken
+	NotTheHolder
 	NoSuchRoute
 	UnknownCampaign
 	UnknownDonation
 	MethodNotAllowed
 	RequestTimeout
 	CampaignNotOpen
+	AttemptNotFailed
+	TooManyAttempts
 	BodyTooLarge
 	UnsupportedMediaType
 	InvalidDonation
+	InvalidPayment
 	KeyReused
 	TooManyRequests
 	HeaderTooLarge
@@ -60,15 +64,19 @@ var table = [kinds]row{
 	BadIdempotencyKey:    {"bad_idempotency_key", 400, "The idempotency key is missing or malformed", "Send exactly one Idempotency-Key header of 16 to 255 visible ASCII characters, quoted or not.", false, 0, 0},
 	BadQuery:             {"bad_query", 400, "The query is malformed", "wait must be given at most once and be a whole number of seconds from 0 to 30.", false, 0, 0},
 	BadToken:             {"bad_token", 401, "The token does not belong to this donation", "Send the holder token of this donation as Authorization: Bearer, or no Authorization at all.", false, 0, 0},
+	NotTheHolder:         {"not_the_holder", 403, "The token is not of the donation that counts", "Another donation was recorded first under the same idempotency key; this token shows its status and may do nothing.", false, 0, 0},
 	NoSuchRoute:          {"no_such_route", 404, "There is nothing here", "No route has this path.", false, 0, 0},
 	UnknownCampaign:      {"unknown_campaign", 404, "The campaign is unknown", "At least one line names a campaign that does not exist; nothing was taken.", false, 0, 0},
 	UnknownDonation:      {"unknown_donation", 404, "The donation is unknown", "No donation with this ID is recorded.", false, 0, 0},
 	MethodNotAllowed:     {"method_not_allowed", 405, "The method is not allowed here", "The Allow header lists the methods of this path.", false, 0, 0},
 	RequestTimeout:       {"request_timeout", 408, "The request took too long to arrive", "The whole request must arrive within the time limit.", true, 0, 0},
 	CampaignNotOpen:      {"campaign_not_open", 409, "The campaign is not open", "At least one campaign has not started or has ended; nothing was taken.", false, 0, 0},
+	AttemptNotFailed:     {"attempt_not_failed", 409, "The last attempt has not failed", "Another card is taken only while the donation's status is failed; nothing was taken.", false, 0, 0},
+	TooManyAttempts:      {"too_many_attempts", 409, "Too many cards were tried", "No further card is taken for this donation; give anew with another idempotency key.", false, 0, 0},
 	BodyTooLarge:         {"body_too_large", 413, "The body is too large", "A body may hold 32768 bytes at most.", false, 0, 0},
 	UnsupportedMediaType: {"unsupported_media_type", 415, "The body's type is not supported", "Send Content-Type: application/json in UTF-8, without a Content-Encoding.", false, 0, 0},
 	InvalidDonation:      {"invalid_donation", 422, "The donation is refused", "At least one value is outside what is allowed; nothing was taken.", false, 0, 0},
+	InvalidPayment:       {"invalid_payment", 422, "The payment is refused", "At least one value is outside what is allowed; nothing was taken.", false, 0, 0},
 	KeyReused:            {"key_reused", 422, "The idempotency key was used for another donation", "A donation with this key and other content was accepted before; this one was not taken.", false, 0, 0},
 	TooManyRequests:      {"too_many_requests", 429, "You are too fast", "Too many donations come from your network; try again after Retry-After.", true, 1, 0},
 	HeaderTooLarge:       {"header_too_large", 431, "The header is too large", "Request line and header fields may hold 8192 bytes together.", false, 0, 0},
