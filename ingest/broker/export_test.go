@@ -4,7 +4,18 @@ import (
 	"context"
 
 	"github.com/nats-io/nats.go"
+
+	"spillway/campaigns"
+	"spillway/campaigns/wire"
 )
+
+// HalfPublished is PublishSnapshot of a process that stands still after it has
+// looked at what is there, until goOn is called. It tries once.
+func HalfPublished(ctx context.Context, b *Broker, s *campaigns.Snapshot) (goOn func() error, err error) {
+	parts := wire.SplitRows(s.Rows, partBytesMax)
+	sequences, err := b.snapshotSequences(ctx, s.FrameHead, len(parts))
+	return func() error { return b.storeSnapshot(ctx, s.FrameHead, parts, sequences) }, err
+}
 
 // WaitingRequests is how many pull requests wait at a shard's consumer.
 func WaitingRequests(ctx context.Context, b *Broker, stream string) (int, error) {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,31 +19,115 @@ import (
 // ErrNoSnapshot says that the slot has never published a snapshot.
 var ErrNoSnapshot = errors.New("slot has no snapshot")
 
+// ErrSuperseded says that the slot has a snapshot of a later epoch or term: whoever
+// publishes has lost the slot and may not know it yet.
+var ErrSuperseded = errors.New("slot was taken over")
+
 const (
-	// coherentTries is how often a snapshot whose parts are being replaced is read
-	// again, and coherentWait the pause in between: a publication takes about a
-	// millisecond a part.
+	// coherentTries is how often a snapshot whose parts are being replaced is read or
+	// replaced again, and coherentWait the pause in between: a publication takes about
+	// a millisecond a part.
 	coherentTries = 20
 	coherentWait  = 25 * time.Millisecond
 )
 
 // PublishSnapshot returns once the broker has every part. After an error readers
 // may find the slot without a whole snapshot until the next is published.
-// Errors: ErrUnavailable, ctx's; wire.PartsMax parts are not enough.
+//
+// A snapshot never takes the place of one of a later epoch or term, not even when
+// this process stands still for minutes in the middle of it: what is there is read
+// first, and each part is stored only if its subject has not changed since. Of two
+// that publish at once the later term comes out whole.
+//
+// Errors: ErrSuperseded, nothing was changed after the later one came;
+// ErrUnavailable, ctx's; wire.PartsMax parts are not enough.
 func (b *Broker) PublishSnapshot(ctx context.Context, s *campaigns.Snapshot) error {
 	parts := wire.SplitRows(s.Rows, partBytesMax)
 	if len(parts) > wire.PartsMax {
 		return fmt.Errorf("snapshot of slot %d: %d rows do not fit %d messages", s.Slot, len(s.Rows), wire.PartsMax)
 	}
+	for try := 1; ; try++ {
+		err := b.replaceSnapshot(ctx, s.FrameHead, parts)
+		if err == nil {
+			return nil
+		}
+		if !overtaken(err) || try == coherentTries {
+			return fmt.Errorf("snapshot of slot %d: %w", s.Slot, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(coherentWait):
+		}
+	}
+}
+
+// replaceSnapshot publishes the parts over those that are there. All sequences are
+// read before the first part is written: whoever begins later changes one of them,
+// or finds ours.
+func (b *Broker) replaceSnapshot(ctx context.Context, head campaigns.FrameHead, parts [][]campaigns.SlotRow) error {
+	sequences, err := b.snapshotSequences(ctx, head, len(parts))
+	if err != nil {
+		return err
+	}
+	return b.storeSnapshot(ctx, head, parts, sequences)
+}
+
+// snapshotSequences returns the last sequence of each part's subject, 0 for none.
+// Errors: ErrSuperseded; ErrUnavailable, ctx's.
+func (b *Broker) snapshotSequences(ctx context.Context, head campaigns.FrameHead, parts int) ([]uint64, error) {
+	sequences := make([]uint64, parts)
+	for i := range sequences {
+		data, sequence, err := b.lastOf(ctx, snapshotsStream, snapshotSubject(head.Book, head.Slot, i))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sequences[i] = sequence
+		there, _, err := wire.DecodeSnapshotPart(data)
+		if err != nil {
+			b.log.Warn("snapshot cannot be read; it is replaced", "slot", head.Slot, "part", i, "error", err)
+			continue
+		}
+		// Parts beyond the first may be left over from a larger snapshot of any term.
+		if i == 0 && later(there.FrameHead, head) {
+			return nil, fmt.Errorf("%w: term %d of epoch %d is there", ErrSuperseded, there.Term, there.Epoch)
+		}
+	}
+	return sequences, nil
+}
+
+// storeSnapshot writes each part if the last of its subject is still the sequence given.
+func (b *Broker) storeSnapshot(ctx context.Context, head campaigns.FrameHead, parts [][]campaigns.SlotRow, sequences []uint64) error {
 	part := wire.Part{Count: len(parts), ID: rand.Uint64()}
 	for i, rows := range parts {
 		part.Index = i
-		data := wire.AppendSnapshotPart(nil, &campaigns.Snapshot{FrameHead: s.FrameHead, Rows: rows}, part)
-		if err := b.publishNews(ctx, snapshotsStream, snapshotSubject(s.Book, s.Slot, i), data); err != nil {
-			return fmt.Errorf("snapshot of slot %d: %w", s.Slot, err)
+		data := wire.AppendSnapshotPart(nil, &campaigns.Snapshot{FrameHead: head, Rows: rows}, part)
+		if err := b.publishNews(ctx, snapshotsStream, snapshotSubject(head.Book, head.Slot, i), data,
+			jetstream.WithExpectLastSequencePerSubject(sequences[i])); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// later tells whether a is of a later tenure than b.
+func later(a, b campaigns.FrameHead) bool {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Term, b.Term)) > 0
+}
+
+// wrongSequenceConstant is nats-server's second code (JSStreamWrongLastSequenceConstantErr)
+// for an expectation that does not hold; nats.go names the first only.
+const wrongSequenceConstant jetstream.ErrorCode = 10164
+
+// overtaken tells whether somebody else wrote the subject since it was read, or it
+// was read from a server that was behind.
+func overtaken(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == wrongSequenceConstant)
 }
 
 // Snapshot returns the slot's newest snapshot, all parts of one publication.
