@@ -114,15 +114,12 @@ type FeeSeen struct {
 type RefundSeen struct {
 	ID string
 	// Ours is the ID of the refund in our books, which travels in the processor's
-	// metadata; zero when the refund was made elsewhere.
+	// metadata; zero when the refund was made elsewhere. The store fills Lines by it.
 	Ours        [16]byte
 	Charge      string
 	AmountMinor int64
 	Currency    money.Currency
 	Status      RefundStatus
-	// Request is our own ID of the refund, from the processor's metadata; zero when it
-	// was made elsewhere. The store fills Lines by it.
-	Request [16]byte
 	// Lines is how our own command split it; nil when it was made elsewhere, and
 	// then it is split pro rata by largest remainder.
 	Lines []int64
