@@ -93,13 +93,14 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	f.server, err = httpapi.New(httpapi.Config{}, httpapi.Deps{
 		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
-		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
 		Next: reads.Handle, Checks: []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
 		Registerer: f.registry, Log: f.log,
 	})
 	if err != nil {
 		return err
 	}
+	group.Go(ctx, "changes of donations", quickStop, func(ctx context.Context) error { return b.WatchChanges(ctx, f.server.Changed) })
 	f.ready = func() error { return errors.Join(gate.Ready(), all.Ready(), totals.Ready()) }
 	group.Go(ctx, "http", f.public.DrainWait+httpDrain+quickStop, func(ctx context.Context) error {
 		return f.serve(ctx, reads)

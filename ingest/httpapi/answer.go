@@ -87,8 +87,8 @@ func (s *Server) refuseDonation(ctx *fasthttp.RequestCtx, w *scratch, p *problem
 
 // refuseTooFast refuses a client that is ahead of its rate by wait, rounded up to
 // whole seconds and spread by one, so that a class does not come back as one.
-func (s *Server) refuseTooFast(ctx *fasthttp.RequestCtx, wait time.Duration) {
-	s.refuse(ctx, routeDonate, &problem.Problem{Kind: problem.TooManyRequests, Instance: donationsPath})
+func (s *Server) refuseTooFast(ctx *fasthttp.RequestCtx, route route, instance string, wait time.Duration) {
+	s.refuse(ctx, route, &problem.Problem{Kind: problem.TooManyRequests, Instance: instance})
 	setRetryAfter(ctx, int((wait+time.Second-1)/time.Second)+rand.IntN(2))
 }
 

@@ -17,13 +17,16 @@ import (
 	"spillway/ledger"
 )
 
-// Publisher makes a donation durable.
+// Publisher makes a donation, or a further wish about one, durable.
 type Publisher interface {
 	// Publish returns nil once the donation is on disk, and otherwise an error
 	// that is, wraps or is treated as ingest.ErrBusy, ErrNotReady or ErrUnknown.
 	// It waits a bounded time. d and all it refers to belong to the caller again
 	// when it returns, whatever it returns.
 	Publish(book ledger.Book, d *envelope.Donation) error
+	// PublishRequest is Publish for a further wish; what was acknowledged earlier
+	// about the same donation is recorded earlier.
+	PublishRequest(book ledger.Book, r *envelope.Request) error
 }
 
 // Directory knows the campaigns. Both methods are called for every donation and
@@ -87,8 +90,9 @@ type Deps struct {
 	Limiter Limiter
 	Proxies Proxies
 	// Donations bounds waiting donations, Reads questions to the ledger, Waits
-	// long polls. Nothing but the donate path takes a slot of Donations.
-	Donations, Reads, Waits Slots
+	// long polls, Requests further wishes. Nothing but the donate path takes a slot
+	// of Donations.
+	Donations, Reads, Waits, Requests Slots
 
 	// Next is offered what is not intake's own route; it answers and returns
 	// true, or leaves the request alone and returns false.
@@ -119,6 +123,7 @@ func (d *Deps) validate() error {
 	need("Donations", d.Donations == nil)
 	need("Reads", d.Reads == nil)
 	need("Waits", d.Waits == nil)
+	need("Requests", d.Requests == nil)
 	need("Log", d.Log == nil)
 	return errors.Join(errs...)
 }

@@ -69,7 +69,7 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 	}
 	if !w.rehearsal {
 		if wait, ok := s.deps.Limiter.Allow(w.source, w.client, begun); !ok {
-			s.refuseTooFast(ctx, wait)
+			s.refuseTooFast(ctx, routeDonate, donationsPath, wait)
 			return
 		}
 	}

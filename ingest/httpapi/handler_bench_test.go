@@ -31,6 +31,8 @@ func (w *world) Publish(_ ledger.Book, d *envelope.Donation) error {
 	w.record = envelope.AppendDonation(w.record[:0], d)
 	return nil
 }
+func (w *world) PublishRequest(ledger.Book, *envelope.Request) error { return nil }
+
 func (w *world) Lookup([]byte) (*campaigns.Campaign, bool) { return &w.campaign, true }
 func (w *world) Ready() error                              { return nil }
 func (w *world) AskDonation(context.Context, ingest.ID) (ledger.State, error) {
@@ -53,7 +55,7 @@ func benchServer(b *testing.B, donations int) *Server {
 	s, err := New(Config{}, Deps{
 		Keyring: keys, Publisher: w, Directory: w, Gate: w, States: w,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
-		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
 		Registerer: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {

@@ -43,8 +43,9 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 123456789, time.UTC)
 
 // published is what a publisher was given, copied.
 type published struct {
-	book   ledger.Book
-	record envelope.Donation
+	book    ledger.Book
+	record  envelope.Donation
+	request envelope.Request // instead of record, of a further wish
 }
 
 // publisher is a scripted Publisher that keeps what it was given.
@@ -75,7 +76,25 @@ func (p *publisher) Publish(book ledger.Book, d *envelope.Donation) error {
 	c.Sealed = bytes.Clone(d.Sealed)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.got = append(p.got, published{book, c})
+	p.got = append(p.got, published{book: book, record: c})
+	return err
+}
+
+func (p *publisher) PublishRequest(book ledger.Book, r *envelope.Request) error {
+	p.mu.Lock()
+	hold, in, err := p.hold, p.in, p.err
+	p.mu.Unlock()
+	if in != nil {
+		in <- struct{}{}
+	}
+	if hold != nil {
+		<-hold
+	}
+	c := *r
+	c.ConfirmationToken = strings.Clone(r.ConfirmationToken)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, published{book: book, request: c})
 	return err
 }
 
@@ -285,7 +304,7 @@ func build(t testing.TB, o options) *house {
 	deps := httpapi.Deps{
 		Keyring: keys, Publisher: h.publisher, Directory: h.directory, Gate: h.gate, States: h.states,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
-		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
 		Registerer: h.registry, Log: slog.New(slog.NewTextHandler(h.logged, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: h.clock.Now,
 	}
 	if o.deps != nil {

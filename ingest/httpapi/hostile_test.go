@@ -81,7 +81,7 @@ func FuzzDonate(f *testing.F) {
 	}
 	s, err := New(Config{Remembered: 64}, Deps{
 		Keyring: keys, Publisher: c, Directory: c, Gate: c, States: c, Limiter: rules.Limiter, Proxies: rules.Proxies,
-		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -153,7 +153,7 @@ func FuzzState(f *testing.F) {
 	c := &counter{}
 	s, err := New(Config{Remembered: 64}, Deps{
 		Keyring: keys, Publisher: c, Directory: c, Gate: c, States: answering{}, Limiter: rules.Limiter, Proxies: rules.Proxies,
-		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		f.Fatal(err)

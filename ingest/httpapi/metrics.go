@@ -15,11 +15,13 @@ const (
 	routeNone route = iota // unreadable, or nobody's
 	routeDonate
 	routeState
+	routeAttempt
+	routeCancel
 	routeHealth
 	routes
 )
 
-var routeNames = [routes]string{"none", "donate", "state", "health"}
+var routeNames = [routes]string{"none", "donate", "state", "attempt", "cancel", "health"}
 
 // ackBuckets are seconds from handing a donation over to its acknowledgement:
 // fine where a healthy disk is, coarse up to the publisher's patience.
@@ -29,6 +31,7 @@ type metrics struct {
 	requests           [routes][]prometheus.Counter // by problem.Kind
 	accepted           prometheus.Counter
 	told               prometheus.Counter
+	requested          [routes]prometheus.Counter // 202 of a further wish
 	ackSeconds         prometheus.Histogram
 	connectionsRefused prometheus.Counter
 }
@@ -51,6 +54,9 @@ func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
 	}
 	m.accepted = requests.WithLabelValues(routeNames[routeDonate], "202", "accepted")
 	m.told = requests.WithLabelValues(routeNames[routeState], "200", "told")
+	for _, r := range []route{routeAttempt, routeCancel} {
+		m.requested[r] = requests.WithLabelValues(routeNames[r], "202", "accepted")
+	}
 	for r := range routes {
 		m.requests[r] = make([]prometheus.Counter, len(problem.All()))
 		for i, kind := range problem.All() {
@@ -71,6 +77,8 @@ func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
 			func() float64 { return float64(s.deps.Reads.Taken()) }),
 		gauge("ingest_state_waits_inside", "Long polls waiting for a change.",
 			func() float64 { return float64(s.deps.Waits.Taken()) }),
+		gauge("ingest_requests_inside", "Further wishes (another card, a cancellation) that are not answered yet.",
+			func() float64 { return float64(s.deps.Requests.Taken()) }),
 		gauge("ingest_remembered_donations", "Acknowledged donations remembered to refuse a reused key at once.",
 			func() float64 { return float64(s.remembered.entries.Load()) }),
 		gauge("ingest_connections_open", "Open connections, live streams not counted.", s.openConnections),

@@ -155,7 +155,7 @@ func TestRoutes_OthersAreOfferedToNext(t *testing.T) {
 	if r := h.send(t, request("GET", "/mine", "")); r.status != 200 || r.body != `{"mine":true}` {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	for _, path := range []string{"/yours", "/", "/v1", "/v1/donations/" + idOf(key).String() + "/attempts"} {
+	for _, path := range []string{"/yours", "/", "/v1", "/v1/donations/" + idOf(key).String() + "/receipt"} {
 		r := h.send(t, request("GET", path, ""))
 		if r.status != 404 || r.str("code") != "no_such_route" {
 			t.Errorf("%s: %d %s", path, r.status, r.body)

@@ -44,23 +44,33 @@ func newParser() *parser {
 // Lines' memory, and its texts share the body's and the parser's memory: both
 // hold until the next parse.
 func (p *parser) parse(body []byte, d *ingest.Donation) []ingest.FieldError {
+	return p.parseAs(&documentObject, body, d)
+}
+
+// parseAttempt is parse for the body of another attempt, which has a payment and
+// nothing else.
+func (p *parser) parseAttempt(body []byte, d *ingest.Donation) []ingest.FieldError {
+	return p.parseAs(&attemptObject, body, d)
+}
+
+func (p *parser) parseAs(o *object, body []byte, d *ingest.Donation) []ingest.FieldError {
 	*d = ingest.Donation{Lines: d.Lines[:0]}
 	p.d, p.faults, p.arena, p.failed = d, p.faults[:0], p.arena[:0], false
 	p.buf = *bytes.NewBuffer(body)
 	p.dec.Reset(&p.buf, decoderOptions...)
-	p.document()
+	p.document(o)
 	p.d = nil
 	return p.faults
 }
 
-func (p *parser) document() {
+func (p *parser) document(o *object) {
 	if kind := p.peekValue(); kind != jsontext.KindBeginObject {
 		if !p.failed {
 			p.add("", ingest.CodeWrongType, "the body must be a JSON object")
 		}
 		return
 	}
-	p.object(&documentObject)
+	p.object(o)
 	if p.failed {
 		return
 	}
@@ -89,6 +99,7 @@ type place struct {
 // The contract's objects.
 var (
 	documentObject   object
+	attemptObject    object
 	lineObject       object
 	donorObject      = object{base: "/donor"}
 	dedicationObject = object{base: "/dedication"}
@@ -103,6 +114,9 @@ func init() { // not in the declarations: the readers refer to them
 		{"donor", func(p *parser, at place) { p.nested(at, &donorObject) }},
 		{"message", func(p *parser, at place) { p.d.Personal.Message = p.text(at) }},
 		{"dedication", func(p *parser, at place) { p.nested(at, &dedicationObject) }},
+		{"payment", func(p *parser, at place) { p.nested(at, &paymentObject) }},
+	}
+	attemptObject.members = []member{
 		{"payment", func(p *parser, at place) { p.nested(at, &paymentObject) }},
 	}
 	lineObject.members = []member{

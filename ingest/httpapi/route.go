@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"runtime"
 	"runtime/debug"
 
@@ -15,6 +16,7 @@ const (
 	donationPrefix = donationsPath + "/"
 	alivePath      = "/healthz"
 	readyPath      = "/readyz"
+	attemptsLeaf   = "attempts" // below a donation
 )
 
 // handle finds the route of a request. Paths are compared as they were sent: a
@@ -30,18 +32,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		s.donate(ctx)
-	case len(path) > len(donationPrefix) && string(path[:len(donationPrefix)]) == donationPrefix && isLeaf(path[len(donationPrefix):]):
-		if !isRead(ctx) {
-			s.refuseMethod(ctx, routeState, "GET, HEAD")
-			return
-		}
-		s.giveBack(ctx)
-		id, err := ingest.ParseID(path[len(donationPrefix):])
-		if err != nil {
-			s.refuse(ctx, routeState, &problem.Problem{Kind: problem.UnknownDonation, Detail: "No donation has such an ID."})
-			return
-		}
-		s.state(ctx, id)
+	case len(path) > len(donationPrefix) && string(path[:len(donationPrefix)]) == donationPrefix && s.donation(ctx, path[len(donationPrefix):]):
 	case string(path) == alivePath:
 		if !isRead(ctx) {
 			s.refuseMethod(ctx, routeHealth, "GET, HEAD")
@@ -62,14 +53,40 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// isLeaf tells whether a path's rest is one segment: more of them are routes of
-// others.
-func isLeaf(rest []byte) bool {
-	for _, c := range rest {
-		if c == '/' {
-			return false
+// donation finds the route below /v1/donations/ and answers, or tells that rest is
+// nothing of ours.
+func (s *Server) donation(ctx *fasthttp.RequestCtx, rest []byte) bool {
+	text, below, deeper := bytes.Cut(rest, []byte{'/'})
+	var route route
+	var answer func(*Server, *fasthttp.RequestCtx, ingest.ID)
+	allow := "GET, HEAD, DELETE"
+	switch {
+	case deeper && string(below) != attemptsLeaf:
+		return false
+	case deeper:
+		route, answer, allow = routeAttempt, (*Server).attempt, "POST"
+		if !ctx.IsPost() {
+			answer = nil
+		}
+	case ctx.IsDelete():
+		route, answer = routeCancel, (*Server).cancel
+	default:
+		route, answer = routeState, (*Server).state
+		if !isRead(ctx) {
+			answer = nil
 		}
 	}
+	if answer == nil {
+		s.refuseMethod(ctx, route, allow)
+		return true
+	}
+	s.giveBack(ctx)
+	id, err := ingest.ParseID(text)
+	if err != nil {
+		s.refuse(ctx, route, &problem.Problem{Kind: problem.UnknownDonation, Detail: "No donation has such an ID."})
+		return true
+	}
+	answer(s, ctx, id)
 	return true
 }
 

@@ -1,9 +1,11 @@
-// Package httpapi is intake's HTTP edge: it takes donations, answers for their
-// state, and says whether it can do so.
+// Package httpapi is intake's HTTP edge: it takes donations and their donors'
+// further wishes, answers for their state, and says whether it can do so.
 //
 // The one invariant: 202 is written only after Publish returned nil, so only
 // after the broker said that the donation is on disk. Whatever else happens, a
 // refusal, an overload, a panic, the answer is another one.
+//
+// The same holds for a donor's further wishes.
 //
 // Goroutines: those of fasthttp, one per connection, started by Serve and ended
 // by Shutdown. A handler runs in its connection's, so a waiting donation costs a
@@ -34,6 +36,7 @@ type Server struct {
 	http       *fasthttp.Server
 	metrics    *metrics
 	remembered *remembered
+	waiters    waiters
 	scratches  sync.Pool // *scratch
 	quick      map[problem.Kind]quickRefusal
 

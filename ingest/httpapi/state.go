@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -11,6 +13,7 @@ import (
 	"spillway/ingest/keyring"
 	"spillway/ingest/problem"
 	"spillway/ledger"
+	"spillway/ledger/payments"
 )
 
 // asker is who asks for a donation's state.
@@ -117,6 +120,10 @@ func appendState(b []byte, id ingest.ID, who asker, v *view) []byte {
 	b = id.AppendText(b)
 	b = append(b, `","status":`...)
 	b = problem.AppendString(b, v.state.Status)
+	if v.state.Reason != "" {
+		b = append(b, `,"reason":`...)
+		b = problem.AppendString(b, v.state.Reason)
+	}
 	b = append(b, `,"stale":`...)
 	b = strconv.AppendBool(b, v.stale)
 	if who.kind != 0 {
@@ -153,7 +160,34 @@ func appendHeld(b []byte, st *ledger.State) []byte {
 	b = st.ReceivedAt.UTC().AppendFormat(b, timeLayout)
 	b = append(b, `","recorded_at":"`...)
 	b = st.RecordedAt.UTC().AppendFormat(b, timeLayout)
-	return append(b, '"')
+	b = append(b, `","attempt_no":`...)
+	b = strconv.AppendInt(b, int64(st.AttemptNo), 10)
+	b = append(b, `,"refunded_minor":`...)
+	b = strconv.AppendInt(b, st.RefundedMinor, 10)
+	if st.Dispute != "" {
+		b = append(b, `,"dispute":`...)
+		b = problem.AppendString(b, st.Dispute)
+	}
+	if st.Status == payments.StatusRequiresAction && st.ClientSecret != "" {
+		b = appendNextAction(b, st.ClientSecret)
+	}
+	if wait := (st.ExpectedWait + time.Second - 1) / time.Second; wait > 0 {
+		b = append(b, `,"expected_wait_seconds":`...)
+		b = strconv.AppendInt(b, int64(wait), 10)
+	}
+	return b
+}
+
+// appendNextAction appends what Stripe.js needs to let the donor's bank ask them
+// (docs.stripe.com/js/payment_intents/handle_next_action). The intent's ID is the
+// client secret's beginning.
+func appendNextAction(b []byte, clientSecret string) []byte {
+	intent, _, _ := strings.Cut(clientSecret, "_secret_")
+	b = append(b, `,"next_action":{"type":"use_stripe_sdk","client_secret":`...)
+	b = problem.AppendString(b, clientSecret)
+	b = append(b, `,"intent":`...)
+	b = problem.AppendString(b, intent)
+	return append(b, '}')
 }
 
 func (s *Server) tell(ctx *fasthttp.RequestCtx, body []byte) {

@@ -26,7 +26,7 @@ func recorded() ledger.State {
 		AmountMinor: 5425, FeeCoverMinor: 175, Currency: "USD",
 		ReceivedAt: noon.Truncate(time.Microsecond), RecordedAt: noon.Add(time.Second).Truncate(time.Microsecond),
 		Lines:     []ledger.StateLine{{Campaign: "river-school", AmountMinor: 5000}, {Campaign: "food-bank", AmountMinor: 250}},
-		Conflicts: [][16]byte{lost},
+		Conflicts: [][16]byte{lost}, AttemptNo: 1,
 	}
 }
 
@@ -48,7 +48,7 @@ func TestState_EachCase(t *testing.T) {
 	stale := `{"id":"` + id.String() + `","status":"accepted","stale":true}`
 	held := `{"id":"` + id.String() + `","status":"accepted","stale":false,"conflict":false,"amount_minor":5425,"fee_cover_minor":175,"currency":"USD",` +
 		`"lines":[{"campaign":"river-school","amount_minor":5000},{"campaign":"food-bank","amount_minor":250}],` +
-		`"accepted_at":"2026-11-22T12:00:00.123456Z","recorded_at":"2026-11-22T12:00:01.123456Z"}`
+		`"accepted_at":"2026-11-22T12:00:00.123456Z","recorded_at":"2026-11-22T12:00:01.123456Z","attempt_no":1,"refunded_minor":0}`
 	loser := `{"id":"` + id.String() + `","status":"accepted","stale":false,"conflict":true}`
 
 	body := func(name string, r *reply, want string) {

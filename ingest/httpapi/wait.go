@@ -7,7 +7,7 @@ import (
 	"spillway/ingest"
 )
 
-// awaitChange asks again, gently, until the answer differs from first, the time
+// awaitChange asks again, at once when news of the donation comes and else gently, until the answer differs from first, the time
 // is over or the server stops, and returns the newest truth. With every waiting
 // place taken it does not wait at all.
 //
@@ -18,6 +18,8 @@ func (s *Server) awaitChange(id ingest.ID, first view, seconds int) view {
 		return first
 	}
 	defer s.deps.Waits.Give()
+	news, leave := s.waiters.join(id)
+	defer leave()
 	over := time.NewTimer(time.Duration(seconds) * time.Second)
 	defer over.Stop()
 	again := time.NewTimer(askAgainFirst)
@@ -31,6 +33,8 @@ func (s *Server) awaitChange(id ingest.ID, first view, seconds int) view {
 		case <-s.stopping:
 			return latest
 		case <-again.C:
+		case <-news:
+			pause = askAgainFirst // where one change is, the next is often near
 		}
 		next := s.ask(id)
 		if next.stale && latest.state.Found {
@@ -53,5 +57,10 @@ func changed(a, b *view) bool {
 	}
 	return b.state.Found != a.state.Found ||
 		b.state.Status != a.state.Status ||
+		b.state.Reason != a.state.Reason ||
+		b.state.AttemptNo != a.state.AttemptNo ||
+		b.state.ClientSecret != a.state.ClientSecret ||
+		b.state.RefundedMinor != a.state.RefundedMinor ||
+		b.state.Dispute != a.state.Dispute ||
 		len(b.state.Conflicts) != len(a.state.Conflicts)
 }
