@@ -331,7 +331,9 @@ func FuzzDecode(f *testing.F) {
 	whole := envelope.AppendDonation(envelope.AppendHeader(nil, header), sample())
 	f.Add(whole)
 	f.Add(envelope.AppendDonation(whole, sample()))
-	f.Add(append(bytes.Clone(whole), 4<<3|2, 2, 2<<3|2, 0)) // an attempt
+	f.Add(envelope.AppendRequest(bytes.Clone(whole), sampleAttempt()))
+	f.Add(envelope.AppendRequest(bytes.Clone(whole), sampleCancellation()))
+	f.Add(append(bytes.Clone(whole), 4<<3|2, 2, 2<<3|2, 0)) // an attempt that says nothing
 	f.Add(whole[:len(whole)/2])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, got, err := decode(t, data)
@@ -340,11 +342,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		// Whatever was read is read alike from our own form of it.
 		again := envelope.AppendHeader(nil, h)
-		var read []*envelope.Donation
-		for _, d := range got.donations {
-			if d != nil {
-				read = append(read, d)
-				again = envelope.AppendDonation(again, d)
+		var read []envelope.Record
+		for i, r := range got.records {
+			if got.errs[i] == nil {
+				read = append(read, r)
+				again = envelope.AppendRecord(again, r)
 			}
 		}
 		h2, got2, err := decode(t, again)
@@ -352,7 +354,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("own form: %+v, %v", h2, err)
 		}
 		empty := cmp.Transformer("", func(b []byte) string { return string(b) })
-		if diff := cmp.Diff(read, got2.donations, empty); diff != "" {
+		if diff := cmp.Diff(read, got2.records, empty); diff != "" {
 			t.Fatalf("own form (-first +second):\n%s", diff)
 		}
 	})

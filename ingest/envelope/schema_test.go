@@ -14,7 +14,7 @@ import (
 )
 
 // TestSchema holds the hand-written codec to envelope.proto: the same bytes both
-// ways, for whatever a donation may hold.
+// ways, for whatever a record may hold.
 func TestSchema(t *testing.T) {
 	compiler := protocompile.Compiler{Resolver: &protocompile.SourceResolver{}}
 	files, err := compiler.Compile(t.Context(), "envelope.proto")
@@ -23,10 +23,10 @@ func TestSchema(t *testing.T) {
 	}
 	schema := files[0].Messages()
 	rapid.Check(t, func(t *rapid.T) {
-		donations := rapid.SliceOfN(rapid.Custom(drawDonation), 0, 4).Draw(t, "donations")
+		drawn := rapid.SliceOfN(rapid.Custom(drawRecord), 0, 4).Draw(t, "records")
 		ours := envelope.AppendHeader(nil, header)
-		for _, d := range donations {
-			ours = envelope.AppendDonation(ours, d)
+		for _, r := range drawn {
+			ours = envelope.AppendRecord(ours, r)
 		}
 
 		theirs := dynamicpb.NewMessage(schema.ByName("Envelope"))
@@ -34,9 +34,21 @@ func TestSchema(t *testing.T) {
 		set(theirs, "id", header.ID[:])
 		set(theirs, "node", header.Node)
 		records := theirs.Mutable(theirs.Descriptor().Fields().ByName("records")).List()
-		for _, d := range donations {
+		for _, r := range drawn {
 			record := dynamicpb.NewMessage(schema.ByName("Record"))
-			setDonation(record.Mutable(record.Descriptor().Fields().ByName("donation")).Message(), d)
+			kind := func(name protoreflect.Name) protoreflect.Message {
+				return record.Mutable(record.Descriptor().Fields().ByName(name)).Message()
+			}
+			switch {
+			case r.Donation != nil:
+				setDonation(kind("donation"), r.Donation)
+			case r.Request.Kind == envelope.Attempt:
+				setRequest(kind("attempt"), r.Request)
+				set(kind("attempt"), "confirmation_token", r.Request.ConfirmationToken)
+				set(kind("attempt"), "token_expires_at_us", r.Request.TokenExpiresAt.UnixMicro())
+			default:
+				setRequest(kind("cancellation"), r.Request)
+			}
 			records.Append(protoreflect.ValueOfMessage(record))
 		}
 		want, err := proto.MarshalOptions{Deterministic: true}.Marshal(theirs)
@@ -62,6 +74,14 @@ func TestSchema(t *testing.T) {
 
 func set(m protoreflect.Message, field protoreflect.Name, v any) {
 	m.Set(m.Descriptor().Fields().ByName(field), protoreflect.ValueOf(v))
+}
+
+func setRequest(m protoreflect.Message, r *envelope.Request) {
+	set(m, "id", r.ID[:])
+	set(m, "donation_id", r.Donation[:])
+	set(m, "received_at_us", r.ReceivedAt.UnixMicro())
+	set(m, "source", r.Source)
+	set(m, "rehearsal", r.Rehearsal)
 }
 
 func setDonation(m protoreflect.Message, d *envelope.Donation) {
