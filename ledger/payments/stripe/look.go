@@ -1,0 +1,227 @@
+package stripe
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/stripe/stripe-go/v76/form"
+
+	"spillway/ledger/payments"
+)
+
+const (
+	// lookPagesMax bounds the pages of a list that one Look reads: at the processor's
+	// 25 calls a second this is more than what lookAround holds.
+	lookPagesMax = 40
+	// lookBefore and lookAfter are how far around its first call an intent may have
+	// been made: our clock and the processor's differ, and a call may have waited there.
+	lookBefore = 30 * time.Second
+	lookAfter  = 90 * time.Second
+	// refundPagesMax bounds the pages of one charge's refunds.
+	refundPagesMax = 10
+)
+
+// Look finds out what became of an attempt's call, whose idempotency key the
+// processor may have forgotten. It asks for the confirmation token, which names
+// the intent that used it; where the token is gone, for intents with our
+// donation: search, which is behind and proves nothing when empty, then the list
+// of those made around the first call.
+//
+// Intent is what it is now, authoritative for the attempt; Retry: nothing was
+// done with the token; Unknown: look again later. It takes up to lookPagesMax+3 reads.
+func (c *Client) Look(ctx context.Context, ch *payments.Charge) payments.Answer {
+	a := c.lookAtToken(ctx, ch)
+	if a.Detail != tokenGone {
+		return a
+	}
+	if ch.Intent != "" {
+		return c.lookAtIntent(ctx, ch)
+	}
+	if a := c.lookBySearch(ctx, ch); a.Kind != payments.Retry {
+		return a
+	}
+	return c.lookByList(ctx, ch)
+}
+
+// Details of Look, for operators.
+const (
+	tokenUnused   = "token_unused"    // nothing was done with it
+	tokenGone     = "token_gone"      // the processor no longer knows it
+	tokenElse     = "token_used_else" // another donation or system used it: it cannot be used again
+	nothingListed = "nothing_listed"
+	lookUnending  = "alarm_look_unending" // more pages than we read
+)
+
+// lookAtToken asks the confirmation token. Retry: surely unused.
+func (c *Client) lookAtToken(ctx context.Context, ch *payments.Charge) payments.Answer {
+	rep := c.do(ctx, call{endpoint: getToken, path: "/v1/confirmation_tokens/" + url.PathEscape(ch.Token)})
+	if a, ok := rep.read(); !ok {
+		if rep.status == http.StatusNotFound {
+			a.Detail = tokenGone
+		}
+		return a
+	}
+	var token struct {
+		ID            string        `json:"id"`
+		PaymentIntent ref[struct{}] `json:"payment_intent"`
+		SetupIntent   ref[struct{}] `json:"setup_intent"`
+	}
+	if err := json.Unmarshal(rep.body, &token); err != nil || token.ID != ch.Token {
+		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	switch {
+	case token.PaymentIntent.ID != "":
+		o, a := c.intent(ctx, token.PaymentIntent.ID)
+		if o == nil {
+			return a
+		}
+		if o.Metadata.donation() != ch.Donation {
+			return payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: tokenElse}
+		}
+		return intentAnswer(o, ch.AttemptNo, "")
+	case token.SetupIntent.ID != "":
+		return payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: tokenElse}
+	}
+	return payments.Answer{Kind: payments.Retry, Detail: tokenUnused}
+}
+
+// lookAtIntent judges a call that confirmed a known intent by that intent. While it
+// still waits for a card, only a charge made since the first call is the call's.
+func (c *Client) lookAtIntent(ctx context.Context, ch *payments.Charge) payments.Answer {
+	o, a := c.intent(ctx, ch.Intent)
+	if o == nil {
+		return a
+	}
+	if o.Status == string(payments.IntentRequiresPaymentMethod) || o.Status == string(payments.IntentRequiresConfirmation) {
+		latest := o.LatestCharge.Object
+		if latest == nil || ch.FirstCalledAt.IsZero() || seconds(latest.Created).Before(ch.FirstCalledAt.Add(-lookBefore)) {
+			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+		}
+	}
+	return intentAnswer(o, ch.AttemptNo, "")
+}
+
+// intent asks for one intent; nil with an Answer when it cannot be had.
+func (c *Client) intent(ctx context.Context, id string) (*intent, payments.Answer) {
+	var f form.Values
+	f.Add("expand[0]", expandFee)
+	rep := c.do(ctx, call{endpoint: getIntent, path: "/v1/payment_intents/" + url.PathEscape(id), form: []byte(f.Encode())})
+	if a, ok := rep.read(); !ok {
+		if rep.status == http.StatusNotFound {
+			a.Detail = alarmMissing
+		}
+		return nil, a
+	}
+	var o intent
+	if err := json.Unmarshal(rep.body, &o); err != nil || o.ID != id {
+		return nil, payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	return &o, payments.Answer{}
+}
+
+// lookBySearch asks the index. What it finds is asked for again by its ID, because
+// the index is behind; that it finds nothing proves nothing: Retry.
+func (c *Client) lookBySearch(ctx context.Context, ch *payments.Charge) payments.Answer {
+	var f form.Values
+	f.Add("limit", "2")
+	f.Add("query", "metadata['donation']:'"+uuid(ch.Donation)+"'")
+	rep := c.do(ctx, call{endpoint: searchIntents, path: "/v1/payment_intents/search", form: []byte(f.Encode())})
+	if a, ok := rep.read(); !ok {
+		if rep.status == http.StatusBadRequest || rep.status == http.StatusNotFound { // not offered for every account
+			a = payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+		}
+		return a
+	}
+	var found struct {
+		Data []intent `json:"data"`
+	}
+	if err := json.Unmarshal(rep.body, &found); err != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	for i := range found.Data {
+		if found.Data[i].Metadata.donation() != ch.Donation {
+			continue
+		}
+		o, a := c.intent(ctx, found.Data[i].ID)
+		if o == nil {
+			return a
+		}
+		if o.Status != string(payments.IntentCanceled) { // a canceled one is of an earlier attempt
+			return intentAnswer(o, ch.AttemptNo, "")
+		}
+	}
+	return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+}
+
+// lookByList reads the intents made around the first call. Retry: there is none of
+// this donation.
+func (c *Client) lookByList(ctx context.Context, ch *payments.Charge) payments.Answer {
+	since := ch.FirstCalledAt
+	if since.IsZero() {
+		since = c.cfg.Now()
+	}
+	cursor := ""
+	for range lookPagesMax {
+		rows, next, err := page[intent](ctx, c, listIntents, "/v1/payment_intents",
+			listForm(since.Add(-lookBefore), since.Add(lookAfter), cursor, "data."+expandFee))
+		if err != nil {
+			return err.Answer
+		}
+		for i := range rows {
+			o := &rows[i].object
+			if rows[i].err == nil && o.Metadata.donation() == ch.Donation && o.Status != string(payments.IntentCanceled) {
+				return intentAnswer(o, ch.AttemptNo, "")
+			}
+		}
+		if next == "" {
+			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+		}
+		cursor = next
+	}
+	return payments.Answer{Kind: payments.Unknown, Detail: lookUnending}
+}
+
+// findRefund looks for our refund among the charge's. Retry: it is not there.
+func (c *Client) findRefund(ctx context.Context, due *payments.RefundDue) payments.Answer {
+	cursor := ""
+	for range refundPagesMax {
+		f := listForm(time.Time{}, time.Time{}, cursor)
+		if due.Charge != "" {
+			f.Add("charge", due.Charge)
+		} else {
+			f.Add("payment_intent", due.Intent)
+		}
+		rows, next, err := page[refund](ctx, c, listRefunds, "/v1/refunds", f)
+		if err != nil {
+			return err.Answer
+		}
+		for i := range rows {
+			o := &rows[i].object
+			if id, ok := parseUUID(o.Metadata.Refund); ok && rows[i].err == nil && id == due.Refund {
+				return refundShown(o, due)
+			}
+		}
+		if next == "" {
+			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+		}
+		cursor = next
+	}
+	return payments.Answer{Kind: payments.Unknown, Detail: lookUnending}
+}
+
+// read sorts the reply to a question: ok when it has an answer, and otherwise an
+// Answer that is always Unknown, because a question that failed answers nothing.
+func (r *reply) read() (a payments.Answer, ok bool) {
+	if a, failed := r.failed(); failed {
+		a.Kind = payments.Unknown
+		return a, false
+	}
+	if r.problem == nil {
+		return payments.Answer{}, true
+	}
+	a, _ = chargeAnswer(r, 0)
+	return payments.Answer{Kind: payments.Unknown, Detail: a.Detail}, false
+}

@@ -1,0 +1,74 @@
+package stripe
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	seconds    *prometheus.HistogramVec // by endpoint
+	calls      *prometheus.CounterVec   // by endpoint and what came
+	limited    *prometheus.CounterVec   // by the processor's reason
+	unreadable *prometheus.CounterVec   // by list
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	return &metrics{
+		seconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "payments_processor_seconds", Help: "Time of one call to the processor, answer read.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 13), // 5 ms to 20 s
+		}, []string{"endpoint"})),
+		calls: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "payments_processor_calls_total", Help: "Calls to the processor by HTTP status, or by why none came.",
+		}, []string{"endpoint", "result"})),
+		limited: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "payments_processor_limited_total", Help: "Calls that the processor turned away as too many, by its reason.",
+		}, []string{"reason"})),
+		unreadable: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "payments_processor_unreadable_total", Help: "Objects of the processor's lists that could not be read.",
+		}, []string{"list"})),
+	}
+}
+
+// called counts one call.
+func (m *metrics) called(of endpoint, r *reply, took time.Duration) {
+	m.seconds.WithLabelValues(string(of)).Observe(took.Seconds())
+	result := r.reason
+	if result == "" {
+		result = strconv.Itoa(r.status)
+	}
+	m.calls.WithLabelValues(string(of), result).Inc()
+	if r.rateLimited != "" {
+		m.limited.WithLabelValues(limitReason(r.rateLimited)).Inc()
+	}
+}
+
+// limitReason keeps the metric's label in a closed set (docs.stripe.com/rate-limits).
+func limitReason(s string) string {
+	switch s {
+	case "global-rate", "global-concurrency", "endpoint-rate", "endpoint-concurrency", "resource-specific", rateLimitedUnnamed:
+		return s
+	}
+	return "other"
+}
+
+// register registers c and returns it, or the one that stands there already.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	err := reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	if err != nil {
+		panic(err) // two metrics of one name and different shape: our own mistake
+	}
+	return c
+}

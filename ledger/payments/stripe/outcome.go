@@ -1,0 +1,178 @@
+package stripe
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"spillway/ledger/payments"
+)
+
+// Codes that decide, out of docs.stripe.com/error-codes (read 2026-11).
+const (
+	codeLockTimeout     = "lock_timeout"           // another call has the object; this one was not begun
+	codeKeyInUse        = "idempotency_key_in_use" // a call under this very key is under way
+	codeUnexpectedState = "payment_intent_unexpected_state"
+	codeMissing         = "resource_missing"
+	typeIdempotency     = "idempotency_error"
+	typeAPI             = "api_error"
+	paramToken          = "confirmation_token"
+	paramIntent         = "intent"
+	paramPaymentIntent  = "payment_intent"
+)
+
+// Details that begin with "alarm_" are about the installation and not about one
+// gift: a person must look, and the charge waits meanwhile.
+const (
+	alarmUnauthorized = "alarm_unauthorized"      // the key is wrong or was rolled
+	alarmForbidden    = "alarm_forbidden"         // the key may not do this
+	alarmAccount      = "alarm_account"           // the account cannot charge
+	alarmMissing      = "alarm_intent_missing"    // the intent is not on this account
+	alarmParameters   = "alarm_parameters_differ" // the key was used with another body
+	alarmReplayed     = "alarm_replayed"          // the processor keeps giving a stored failure
+	alarmBalance      = "alarm_balance_insufficient"
+)
+
+// accountCodes are refusals that no other gift would escape.
+var accountCodes = map[string]bool{
+	"api_key_expired": true, "platform_api_key_expired": true, "secret_key_required": true,
+	"account_invalid": true, "account_closed": true, "no_account": true, "platform_account_required": true,
+	"testmode_charges_only": true, "livemode_mismatch": true, "tls_version_unsupported": true,
+	"not_allowed_on_standard_account": true,
+}
+
+// tokenCodes say that the confirmation token cannot be used, be it that it expired
+// or that something used it.
+var tokenCodes = map[string]bool{
+	"token_already_used": true, "token_in_use": true, "token_expired": true,
+	"confirmation_token_already_used": true, "confirmation_token_expired": true,
+}
+
+// about says what a refused call was about, of what we have to tell apart.
+type about uint8
+
+const (
+	aboutGift     about = iota // the charge itself
+	aboutToken                 // its confirmation token
+	aboutKey                   // its idempotency key
+	aboutAnswered              // there is an answer already: nothing more to find out
+)
+
+// chargeAnswer sorts the reply to a call that creates, confirms or cancels an
+// intent. attempt is what an intent in it is authoritative for, 0 for none. When
+// the second result is aboutToken or aboutKey, the Answer is what to say unless it
+// turns out that an earlier call of the same attempt was carried out.
+func chargeAnswer(r *reply, attempt int) (payments.Answer, about) {
+	if a, ok := r.failed(); ok {
+		return a, aboutAnswered
+	}
+	if r.problem == nil {
+		var o intent
+		if err := json.Unmarshal(r.body, &o); err != nil {
+			return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}, aboutAnswered
+		}
+		return intentAnswer(&o, attempt, ""), aboutAnswered
+	}
+	p := r.problem
+	detail := word(p.Code)
+	if detail == "" {
+		detail = "no_code"
+	}
+	retry := func(detail string) (payments.Answer, about) {
+		return payments.Answer{Kind: payments.Retry, Detail: detail}, aboutAnswered
+	}
+	definite := func(reason payments.FailReason, of about) (payments.Answer, about) {
+		return payments.Answer{Kind: payments.Definite, Reason: reason, Detail: detail}, of
+	}
+	unknown := func(detail string, of about) (payments.Answer, about) {
+		return payments.Answer{Kind: payments.Unknown, Detail: detail}, of
+	}
+	switch {
+	case r.status == http.StatusUnauthorized:
+		return retry(alarmUnauthorized)
+	case r.status == http.StatusForbidden:
+		return retry(alarmForbidden)
+	case p.Type == typeAPI:
+		return unknown("server_error", aboutAnswered)
+	case p.Code == codeLockTimeout:
+		return retry(codeLockTimeout)
+	case p.Code == codeKeyInUse:
+		// This call was not begun, but its twin was: what becomes of that one is open.
+		return unknown(codeKeyInUse, aboutAnswered)
+	case p.Type == typeIdempotency:
+		return unknown(alarmParameters, aboutKey)
+	case r.status == http.StatusConflict:
+		return unknown("conflict", aboutAnswered)
+	case p.PaymentIntent != nil && (r.status == http.StatusPaymentRequired || p.Code == codeUnexpectedState):
+		return intentAnswer(p.PaymentIntent, attempt, decline(p.Code, p.DeclineCode)), aboutAnswered
+	case r.status == http.StatusPaymentRequired:
+		// Declined before there was an intent: nothing was charged, another card may do.
+		return definite(payments.CardNeeded, aboutGift)
+	case tokenCodes[p.Code], p.Param == paramToken:
+		return definite(payments.CardNeeded, aboutToken)
+	case accountCodes[p.Code]:
+		return retry(alarmAccount)
+	case p.Code == codeMissing && (p.Param == paramIntent || p.Param == paramPaymentIntent):
+		return retry(alarmMissing)
+	case declines[p.Code] == payments.DeclineUnsupported:
+		return definite(payments.CardNeeded, aboutGift)
+	case r.status == http.StatusBadRequest, r.status == http.StatusNotFound, r.status == http.StatusUnprocessableEntity:
+		// Not valid as it stands: amount_too_small, amount_too_large and their like.
+		return definite(payments.Refused, aboutGift)
+	}
+	return unknown("status_unexpected", aboutAnswered)
+}
+
+// intentAnswer is the answer that shows an intent. declined is what the answer
+// itself said beside it, "" for nothing.
+func intentAnswer(o *intent, attempt int, declined payments.Decline) payments.Answer {
+	s, err := o.seen()
+	if err != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	s.AttemptNo = attempt
+	if s.Status == payments.IntentRequiresPaymentMethod && s.Decline == payments.DeclineNone {
+		s.Decline = declined
+	}
+	return payments.Answer{Intent: s}
+}
+
+// refundAnswer sorts the reply to a refund's call.
+func refundAnswer(r *reply, due *payments.RefundDue) payments.Answer {
+	if a, ok := r.failed(); ok {
+		return a
+	}
+	if r.problem == nil {
+		var o refund
+		if err := json.Unmarshal(r.body, &o); err != nil {
+			return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+		}
+		return refundShown(&o, due)
+	}
+	// What a call about a charge can run into is what one about a refund can, save
+	// that there is no card: whatever is refused is refused.
+	a, _ := chargeAnswer(r, 0)
+	if a.Intent != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	if a.Kind != payments.Definite {
+		return a
+	}
+	a.Reason = payments.Refused
+	if r.problem.Code == "balance_insufficient" || r.problem.Code == "insufficient_funds" {
+		a = payments.Answer{Kind: payments.Retry, Detail: alarmBalance} // our own, not the donor's
+	}
+	return a
+}
+
+// refundShown is the answer that shows a refund which is known to be due's.
+func refundShown(o *refund, due *payments.RefundDue) payments.Answer {
+	s, err := o.seen()
+	if err != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
+	}
+	s.Ours, s.Lines = due.Refund, due.Lines
+	if s.Charge == "" {
+		s.Charge = due.Charge
+	}
+	return payments.Answer{Refund: s}
+}
