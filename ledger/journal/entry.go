@@ -15,19 +15,22 @@ type Kind string
 
 // The kinds of entry. The chart of accounts in ledger/DESIGN.md has both sides of each.
 const (
-	Capture        Kind = "capture"
-	ProcessingFee  Kind = "processing_fee"
-	RefundMade     Kind = "refund"
-	RefundFailed   Kind = "refund_failed" // the money came back to us
-	DisputeOpened  Kind = "dispute_opened"
-	DisputeFee     Kind = "dispute_fee"
-	DisputeWon     Kind = "dispute_won"
-	DisputeLost    Kind = "dispute_lost"
-	Payout         Kind = "payout"
-	PayoutFailed   Kind = "payout_failed"
-	Correction     Kind = "correction"
-	OfflineGift    Kind = "offline_gift"
-	ProcessorOther Kind = "processor_other" // an adjustment or fee of the processor that names no gift
+	Capture       Kind = "capture"
+	ProcessingFee Kind = "processing_fee"
+	RefundMade    Kind = "refund"
+	RefundFailed  Kind = "refund_failed" // the money came back to us
+	DisputeOpened Kind = "dispute_opened"
+	DisputeFee    Kind = "dispute_fee"
+	DisputeWon    Kind = "dispute_won"
+	DisputeLost   Kind = "dispute_lost"
+	// DisputeReversed takes back the outcome that a later one replaced.
+	DisputeReversed    Kind = "dispute_reversed"
+	DisputeFeeReturned Kind = "dispute_fee_returned"
+	Payout             Kind = "payout"
+	PayoutFailed       Kind = "payout_failed"
+	Correction         Kind = "correction"
+	OfflineGift        Kind = "offline_gift"
+	ProcessorOther     Kind = "processor_other" // an adjustment or fee of the processor that names no gift
 )
 
 // Posting is one side of an entry: a debit when AmountMinor is positive, a credit

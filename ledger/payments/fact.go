@@ -77,10 +77,11 @@ type IntentSeen struct {
 type CallOutcome struct {
 	AttemptNo int
 	Kind      OutcomeKind
-	// FirstTry says that no call of this attempt was sent before this one
-	// (Charge.FirstCalledAt was zero). Only then does Retry prove that nothing was
-	// done: a repeat that was refused says nothing about the call before it.
-	FirstTry bool
+	// NothingDone, of Retry, says that no call of this attempt was ever carried out: it
+	// was the first one (Charge.FirstCalledAt was zero) and was surely turned away, or
+	// the processor was asked about all before it. A repeat that was turned away says
+	// nothing about the call before it.
+	NothingDone bool
 	// NotBefore is when the call may be made again; of Retry and Unknown.
 	NotBefore time.Time
 	// Reason is CardNeeded or Refused; of Definite.
@@ -93,7 +94,8 @@ type OutcomeKind uint8
 
 // The kinds of outcome.
 const (
-	// Retry: the processor surely did nothing (429, no connection): due again.
+	// Retry: the processor surely did not carry out this call (429, no connection):
+	// due again when NothingDone, else repeated like an unknown one.
 	Retry OutcomeKind = 1
 	// Unknown: it may have been carried out. The attempt stays Calling and the very
 	// same call is repeated under the same key.
