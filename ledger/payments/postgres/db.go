@@ -43,7 +43,7 @@ type Config struct {
 	Application string
 	// ClockOffset is added to the database's clock wherever a time means something
 	// to donors or the processor: expiries, turns, the processor's memory of keys.
-	// Claims and the pace go by the database's own clock. Nil is no offset.
+	// The pace goes by the database's own clock. Nil is no offset.
 	ClockOffset func() time.Duration
 }
 
@@ -57,6 +57,7 @@ type Book struct {
 	book               ledger.Book
 	apply, queue, asks *pgxpool.Pool
 	offset             func() time.Duration
+	figures            figures
 }
 
 // Open prepares the pools. It does not connect: the payments role starts, and
@@ -72,6 +73,13 @@ func Open(config Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A queue is walked in the order of an index, from its head. Whatever the planner
+	// guesses about a table that was empty a moment ago, it is never collected and
+	// sorted whole.
+	ordered := base.Copy()
+	ordered.ConnConfig.RuntimeParams["enable_bitmapscan"] = "off"
+	ordered.ConnConfig.RuntimeParams["enable_sort"] = "off"
+
 	db := &DB{books: map[ledger.Book]*Book{}}
 	for _, book := range ledger.Books {
 		b := &Book{book: book, offset: config.ClockOffset}
@@ -79,7 +87,7 @@ func Open(config Config) (*DB, error) {
 		for pool, connections := range map[**pgxpool.Pool]int{
 			&b.apply: applyConnections, &b.queue: queueConnections, &b.asks: askConnections,
 		} {
-			if *pool, err = session.Pool(base, book, connections); err != nil {
+			if *pool, err = session.Pool(ordered, book, connections); err != nil {
 				db.Close()
 				return nil, err
 			}

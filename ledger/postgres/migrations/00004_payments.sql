@@ -53,8 +53,9 @@ CREATE TABLE payments (
     others          jsonb,                -- payments.OtherCharge, NULL for none
     CONSTRAINT payments_pkey PRIMARY KEY (donation_id)
 ) WITH (fillfactor = 80);
--- An event of the processor names the intent or the charge; most rows have both once.
-CREATE INDEX payments_charge ON payments (charge) WHERE charge <> '';
+-- No index on charge: the journal finds a charge by its ref, and a capture's update
+-- stays on its page. Those to be canceled at the processor are few.
+CREATE INDEX payments_to_cancel ON payments (changed_at) WHERE cancel <> 0 AND intent <> '' AND charge = '';
 
 -- One row for each confirmation token.
 CREATE TABLE attempts (
@@ -98,7 +99,8 @@ CREATE TABLE attempts (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000
 );
 -- Claims walk a line in the order in which tokens expire; overdue tokens are its start.
-CREATE INDEX attempts_due ON attempts (tier, token_expires_at) WHERE state = 1;
+-- The queue is counted, and its oldest found, in this index alone.
+CREATE INDEX attempts_due ON attempts (tier, token_expires_at) INCLUDE (changed_at) WHERE state = 1;
 -- Those whose turn has come move to the line of those who may go.
 CREATE INDEX attempts_waiting ON attempts (not_before) WHERE state = 1 AND tier >= 2;
 -- The last turn that a source was given.
