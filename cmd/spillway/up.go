@@ -107,7 +107,7 @@ func (u *up) start(ctx context.Context) error {
 	if err := u.startPostgres(ctx); err != nil {
 		return err
 	}
-	if err := u.startBroker(); err != nil {
+	if err := u.startBroker(ctx); err != nil {
 		return err
 	}
 	if err := u.progress.step("schema", func() error { return migrate(ctx, u.run.DatabaseURL) }, func() string { return "up to date" }); err != nil {
@@ -209,7 +209,7 @@ func (u *up) findPostgres(ctx context.Context) (postgres.Binaries, error) {
 }
 
 // startBroker starts the embedded broker, unless a real one was named.
-func (u *up) startBroker() error {
+func (u *up) startBroker(ctx context.Context) error {
 	if u.NATSURL != "" {
 		u.run.NATSURL = u.NATSURL.Reveal()
 		u.progress.note("broker      as given by --nats-url")
@@ -220,6 +220,7 @@ func (u *up) startBroker() error {
 			return err
 		}
 		u.group.Add("broker", brokerStop, u.embedded.Stop)
+		u.group.Go(ctx, "broker's health", brokerStop, u.embedded.Run)
 		u.run.NATSURL = u.embedded.URL()
 		return nil
 	}, func() string { return "syncs before it acknowledges" })

@@ -152,7 +152,7 @@ func (c *verifyCommand) startStopped(p *process, group *lifecycle.Group, name st
 	if _, err := os.Stat(folder.Path("nats")); err != nil {
 		return u.run.DatabaseURL, nil, nil // it worked with a broker elsewhere
 	}
-	if err := u.startBroker(); err != nil {
+	if err := u.startBroker(p.ctx); err != nil {
 		return "", nil, err
 	}
 	cfg := brokerAt(c.Broker, config.Topology{Replicas: c.Replicas}, u.embedded, name)

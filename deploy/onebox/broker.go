@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -50,11 +51,23 @@ accounts {
 }
 `
 
-// Broker is the embedded nats-server.
+// Broker is the embedded nats-server: whichever one runs at the moment, since one
+// whose store is in error is replaced (see Run).
 type Broker struct {
-	server   *server.Server
-	url      string
-	storeMax int64
+	dir      string // the data folder
+	store    string
+	password string
+	storeMax int64 // what the streams should hold at most
+	log      *slog.Logger
+
+	// Of the first start, kept by the later ones: processes beside this one come back.
+	host string
+	port int
+	url  string
+
+	mu      sync.Mutex
+	server  *server.Server // nil between two
+	stopped bool
 }
 
 // StartBroker starts the broker on the folder's store and returns when it is
@@ -73,24 +86,41 @@ func StartBroker(folder *Folder, listen string, log *slog.Logger) (*Broker, erro
 	if err != nil {
 		return nil, fmt.Errorf("broker password: %w", err)
 	}
-	store := folder.Path("nats")
-	storeMax, disk, err := storeBytes(folder.Dir, store)
+	b := &Broker{dir: folder.Dir, store: folder.Path("nats"), password: password, host: host, port: int(port),
+		log: log.With("component", "broker")}
+	if b.storeMax, _, err = storeBytes(b.dir, b.store); err != nil {
+		return nil, fmt.Errorf("room for the broker: %w", err)
+	}
+	if b.port == 0 {
+		b.port = server.RANDOM_PORT
+	} else if err := probeAddress(listen); err != nil {
+		return nil, err // the server itself would only log it and wait
+	}
+	if b.server, err = b.launch(); err != nil {
+		return nil, err
+	}
+	if address, ok := b.server.Addr().(*net.TCPAddr); ok {
+		b.port = address.Port
+	}
+	u := url.URL{Scheme: "nats", User: url.UserPassword(brokerUser, password), Host: b.server.Addr().String()}
+	b.url = u.String()
+	return b, nil
+}
+
+// launch starts a server on the store and returns it when it is ready.
+func (b *Broker) launch() (*server.Server, error) {
+	_, disk, err := storeBytes(b.dir, b.store)
 	if err != nil {
 		return nil, fmt.Errorf("room for the broker: %w", err)
 	}
 	opts := &server.Options{}
-	if err := opts.ProcessConfigString(fmt.Sprintf(accounts, brokerUser, password)); err != nil {
+	if err := opts.ProcessConfigString(fmt.Sprintf(accounts, brokerUser, b.password)); err != nil {
 		return nil, fmt.Errorf("broker configuration: %w", err)
 	}
 	opts.ServerName = "spillway"
-	opts.Host = host
-	if opts.Port = int(port); port == 0 {
-		opts.Port = server.RANDOM_PORT
-	} else if err := probeAddress(listen); err != nil {
-		return nil, err // the server itself would only log it and wait
-	}
+	opts.Host, opts.Port = b.host, b.port
 	opts.JetStream = true
-	opts.StoreDir = store
+	opts.StoreDir = b.store
 	opts.SyncAlways = true // acknowledged means on disk
 	// The streams' own bounds are what counts. The server's must never be smaller
 	// than they are, whatever else has filled the disk since they were made: it
@@ -104,20 +134,23 @@ func StartBroker(folder *Folder, listen string, log *slog.Logger) (*Broker, erro
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	s.SetLoggerV2(brokerLog{log.With("component", "broker")}, false, false, false)
-	b := &Broker{server: s, storeMax: storeMax}
+	s.SetLoggerV2(brokerLog{b.log}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(brokerReadyTimeout) {
-		b.Stop()
+		end(s)
 		return nil, fmt.Errorf("broker not ready within %v; see the log", brokerReadyTimeout)
 	}
-	if cfg := s.JetStreamConfig(); cfg == nil {
-		b.Stop()
+	if s.JetStreamConfig() == nil {
+		end(s)
 		return nil, errors.New("broker: its store could not be opened; see the log")
 	}
-	u := url.URL{Scheme: "nats", User: url.UserPassword(brokerUser, password), Host: s.Addr().String()}
-	b.url = u.String()
-	return b, nil
+	return s, nil
+}
+
+// end stops a server and returns when its files are closed.
+func end(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 // URL is the broker's address with the roles' credentials.
@@ -126,29 +159,46 @@ func (b *Broker) URL() string { return b.url }
 // StoreBytesMax is how much the streams should hold together at most, in bytes.
 func (b *Broker) StoreBytesMax() int64 { return b.storeMax }
 
-// InProcessConn connects without a socket (nats.InProcessServer).
-func (b *Broker) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
+// InProcessConn connects without a socket (nats.InProcessServer) to the server of
+// the moment.
+func (b *Broker) InProcessConn() (net.Conn, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server == nil {
+		return nil, fmt.Errorf("broker is being started again: %w", net.ErrClosed)
+	}
+	return b.server.InProcessConn()
+}
 
 // Credentials are those of the roles' user, for an in-process connection.
-func (b *Broker) Credentials() (user, password string) {
-	u, err := url.Parse(b.url)
-	if err != nil {
-		return "", "" // b.url was written by url.URL
-	}
-	password, _ = u.User.Password()
-	return u.User.Username(), password
-}
+func (b *Broker) Credentials() (user, password string) { return brokerUser, b.password }
 
 // SyncAlways tells what the running broker does, not what it was asked to do.
 func (b *Broker) SyncAlways() bool {
-	cfg := b.server.JetStreamConfig()
+	s := b.running()
+	if s == nil {
+		return false
+	}
+	cfg := s.JetStreamConfig()
 	return cfg != nil && cfg.SyncAlways
 }
 
-// Stop ends the broker and returns when its files are closed.
+// running is the server of the moment, nil between two.
+func (b *Broker) running() *server.Server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.server
+}
+
+// Stop ends the broker for good and returns when its files are closed.
 func (b *Broker) Stop() {
-	b.server.Shutdown()
-	b.server.WaitForShutdown()
+	b.mu.Lock()
+	s := b.server
+	b.server, b.stopped = nil, true
+	b.mu.Unlock()
+	if s != nil {
+		end(s)
+	}
 }
 
 // probeAddress tells whether the address can be listened on.

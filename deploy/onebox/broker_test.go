@@ -1,12 +1,15 @@
 package onebox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,7 +119,7 @@ func TestBroker_KeepsWhatItAcknowledgedAndItsCredentials(t *testing.T) {
 func TestBroker_RefusesStrangersAndABusyPort(t *testing.T) {
 	f := openFolder(t, filepath.Join(t.TempDir(), "data"))
 	b := startBroker(t, f)
-	address := b.server.Addr().String()
+	address := b.running().Addr().String()
 	if nc, err := nats.Connect("nats://spillway:guess@" + address); !errors.Is(err, nats.ErrAuthorization) {
 		nc.Close()
 		t.Errorf("a wrong password: %v", err)
@@ -220,5 +223,112 @@ func TestOutput_IsBounded(t *testing.T) {
 	defer out.Close()
 	if fi, err := out.Stat(); err != nil || fi.Size() != 0 {
 		t.Errorf("the new log has %d bytes, %v", fi.Size(), err)
+	}
+}
+
+// A broker whose disk was full comes back by itself once there is room, with all
+// that it had acknowledged, for connections of both kinds.
+func TestBroker_HealsAfterAFullDisk(t *testing.T) {
+	disk := smallDisk(t)
+	b := startBroker(t, openFolder(t, filepath.Join(disk, "data")))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	user, password := b.Credentials()
+	inside, err := jetstream.New(connect(t, "", nats.InProcessServer(b), nats.UserInfo(user, password), nats.MaxReconnects(-1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside, err := jetstream.New(connect(t, b.URL(), nats.MaxReconnects(-1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inside.CreateStream(t.Context(), jetstream.StreamConfig{Name: "GIFTS", Subjects: []string{"gifts"}}); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(disk, "filler")
+	fillDisk(t, filler)
+	// publish returns whether the message is in the stream.
+	publish := func(js jetstream.JetStream) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := js.Publish(ctx, "gifts", make([]byte, 4<<10))
+		return err == nil
+	}
+	acknowledged := uint64(0)
+	for publish(inside) {
+		acknowledged++
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	for name, js := range map[string]jetstream.JetStream{"inside": inside, "outside": outside} {
+		deadline := time.Now().Add(patience)
+		for !publish(js) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: not taken again within %v; the broker: %v", name, patience, b.trouble())
+			}
+		}
+		acknowledged++
+	}
+	stream, err := outside.Stream(t.Context(), "GIFTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n < acknowledged {
+		t.Errorf("%d messages, %d were acknowledged", n, acknowledged)
+	}
+}
+
+func TestBroker_IsNotReplacedForNothing(t *testing.T) {
+	b := startBroker(t, openFolder(t, filepath.Join(t.TempDir(), "data")))
+	if err := b.trouble(); err != nil {
+		t.Errorf("a healthy broker: %v", err)
+	}
+	b.Stop()
+	if err := b.replace(); err != nil || b.running() != nil {
+		t.Errorf("a stopped broker was started again: %v", err)
+	}
+}
+
+// smallDisk mounts a disk of its own that goes with the test.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("a disk of its own needs Linux and root")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("no disk of its own on this machine: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		// Detached even if a descriptor is still open; the kernel frees it with the last.
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+// fillDisk writes until nothing fits.
+func fillDisk(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 4<<10); ; {
+		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
