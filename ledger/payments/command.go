@@ -90,6 +90,7 @@ const (
 	RefusedExceeds     = "exceeds"      // more than what is left to give back
 	RefusedLines       = "lines"        // not the donation's lines, or more than a line has left
 	RefusedDisputed    = "disputed"     // the donor's bank has taken the money already
+	RefusedAccount     = "account"      // not in the chart of accounts
 )
 
 // The command on the wire: JSON, written and read by this file alone.
