@@ -4,44 +4,30 @@ import (
 	"context"
 	"net/url"
 	"strconv"
-	"time"
 
 	"spillway/ledger/payments"
 )
 
-const (
-	// keyMemory is how long Stripe surely remembers an idempotency key: it may forget
-	// one that is 24 hours old (docs.stripe.com/api/idempotent_requests). The rest is
-	// for clocks and for calls under way.
-	keyMemory = 20 * time.Hour
-	// freshKeysMax bounds the further keys that one Charge tries after stored failures.
-	freshKeysMax = 4
-)
+// freshKeysMax bounds the further keys that one Charge tries after stored failures.
+const freshKeysMax = 4
 
 // Charge makes the attempt's call: create and confirm in one, or confirm again, as
 // ch.Params says, which is the body that Params gave and that was stored before
 // the first try. Repeating it is safe: the key is made of donation and attempt.
 //
-// An Intent in the answer is authoritative for the attempt. When an earlier try of
-// this attempt may have been carried out (FirstCalledAt is set), that this one did
-// nothing says little, and Retry becomes Unknown; and a refusal that such a try
-// would explain is looked into first, which takes a few reads more.
+// An Intent in the answer is authoritative for the attempt. Retry is about this
+// call alone: whether an earlier one of the attempt was carried out is another
+// question. A refusal that an earlier call would explain, and a failure that the
+// processor only repeats from its memory, are looked into first, which takes a few
+// calls more.
 func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answer {
-	a := c.charge(ctx, ch)
-	if a.Kind == payments.Retry && !ch.FirstCalledAt.IsZero() {
-		a.Kind = payments.Unknown
-	}
-	return a
-}
-
-func (c *Client) charge(ctx context.Context, ch *payments.Charge) payments.Answer {
 	if len(ch.Params) == 0 {
-		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "amount_without_unit"}
+		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: noUnit}
 	}
 	r := call{endpoint: createIntent, path: "/v1/payment_intents", form: ch.Params, key: attemptKey(ch)}
 	if !creates(ch.Params) {
-		if ch.Intent == "" { // its intent is gone from our books; the processor knows
-			return c.Look(ctx, ch)
+		if ch.Intent == "" { // our books lost the intent that this attempt was to confirm
+			return c.unless(ctx, ch, payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: "intent_gone"})
 		}
 		r.endpoint, r.path = confirmIntent, "/v1/payment_intents/"+url.PathEscape(ch.Intent)+"/confirm"
 	}
@@ -102,33 +88,28 @@ func (c *Client) CancelIntent(ctx context.Context, intent string, donation [16]b
 	return a
 }
 
-// Refund asks for a refund, under our own ID of it as the key. When the processor
-// may have forgotten the key, or refuses what an earlier try would explain, the
-// charge's refunds are read first: ours carries our ID.
-func (c *Client) Refund(ctx context.Context, due payments.RefundDue) payments.Answer {
-	form, err := refundForm(&due)
+// Refund asks for a refund, under our own ID of it as the key. A refusal that an
+// earlier try would explain, and a failure from the processor's memory, are looked
+// into first. Whoever calls looks with LookRefund when the processor may have
+// forgotten the key.
+func (c *Client) Refund(ctx context.Context, due *payments.RefundDue) payments.Answer {
+	form, err := refundForm(due)
 	if err != nil {
-		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "amount_without_unit"}
-	}
-	repeated := !due.FirstCalledAt.IsZero()
-	if repeated && c.cfg.Now().Sub(due.FirstCalledAt) > keyMemory {
-		if a := c.findRefund(ctx, &due); a.Kind != payments.Retry {
-			return a
-		}
+		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: noUnit}
 	}
 	rep := c.do(ctx, call{
 		endpoint: createRefund, path: "/v1/refunds", form: form,
 		key: "spillway:" + uuid(due.Donation) + ":refund:" + uuid(due.Refund),
 	})
-	a := refundAnswer(&rep, &due)
+	a := refundAnswer(&rep, due)
 	stored := rep.replayed && a.Kind == payments.Unknown
-	if stored || repeated && a.Kind == payments.Definite {
-		if found := c.findRefund(ctx, &due); found.Kind != payments.Retry {
+	if stored || !due.FirstCalledAt.IsZero() && a.Kind == payments.Definite {
+		if found := c.LookRefund(ctx, due); found.Kind != payments.Retry {
 			return found
 		}
 	}
-	if repeated && a.Kind == payments.Retry {
-		a.Kind = payments.Unknown
-	}
 	return a
 }
+
+// noUnit is the detail of an amount that Stripe cannot be told.
+const noUnit = "amount_without_unit"

@@ -75,6 +75,9 @@ func ParseEvent(body []byte) (payments.Event, error) {
 	return e, nil
 }
 
+// ParseEvent is the function of that name.
+func (*Client) ParseEvent(body []byte) (payments.Event, error) { return ParseEvent(body) }
+
 // timeMax is the last second of the year 9999, beyond which no time can be stored.
 const timeMax = 253402300799
 

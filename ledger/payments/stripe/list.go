@@ -91,14 +91,17 @@ func (c *Client) unreadable(of endpoint, body []byte, err error) {
 }
 
 // Intents lists payment intents created in [since, until), whole seconds, newest
-// first; a zero time leaves that end open. A row is a Fact by sweep with Intent set,
-// and a zero Donation when the intent is none that we made.
+// first; a zero time leaves that end open. A row is a Fact by sweep with Intent set;
+// intents that name no donation of ours are left out.
 //
 // Errors, of this and the lists below: *payments.CallError; a ctx that ends is one.
 func (c *Client) Intents(ctx context.Context, since, until time.Time, cursor string) (payments.Page[payments.Fact], error) {
 	asked := c.cfg.Now().UTC()
 	return rows(ctx, c, listIntents, "/v1/payment_intents", listForm(since, until, cursor, "data."+expandFee),
 		func(o *intent, _ json.RawMessage) (f payments.Fact, keep bool, err error) {
+			if o.Metadata.donation() == [16]byte{} {
+				return f, false, nil
+			}
 			s, err := o.seen()
 			return o.fact(s, asked), true, err
 		})
@@ -128,8 +131,8 @@ func (o *intent) fact(s *payments.IntentSeen, asked time.Time) payments.Fact {
 	return payments.Fact{Donation: o.Metadata.donation(), Source: payments.FromSweep, At: at, Intent: s}
 }
 
-// Refunds lists refunds as Intents does intents. Donation is zero for refunds that
-// were made elsewhere: their Charge tells.
+// Refunds lists refunds. Donation is zero for those that were made elsewhere: their
+// Charge tells.
 func (c *Client) Refunds(ctx context.Context, since, until time.Time, cursor string) (payments.Page[payments.Fact], error) {
 	return rows(ctx, c, listRefunds, "/v1/refunds", listForm(since, until, cursor),
 		func(o *refund, _ json.RawMessage) (f payments.Fact, keep bool, err error) {

@@ -30,8 +30,9 @@ const (
 // donation: search, which is behind and proves nothing when empty, then the list
 // of those made around the first call.
 //
-// Intent is what it is now, authoritative for the attempt; Retry: nothing was
-// done with the token; Unknown: look again later. It takes up to lookPagesMax+3 reads.
+// Intent is what it is now, authoritative for the attempt; Retry with the detail
+// lookedNothing: no call of this attempt was carried out; Unknown: look again
+// later. It takes up to lookPagesMax+3 reads.
 func (c *Client) Look(ctx context.Context, ch *payments.Charge) payments.Answer {
 	a := c.lookAtToken(ctx, ch)
 	if a.Detail != tokenGone {
@@ -46,16 +47,21 @@ func (c *Client) Look(ctx context.Context, ch *payments.Charge) payments.Answer 
 	return c.lookByList(ctx, ch)
 }
 
-// Details of Look, for operators.
+// Details of looks.
 const (
-	tokenUnused   = "token_unused"    // nothing was done with it
-	tokenGone     = "token_gone"      // the processor no longer knows it
-	tokenElse     = "token_used_else" // another donation or system used it: it cannot be used again
-	nothingListed = "nothing_listed"
+	// lookedNothing proves that the call was never carried out; the charge service
+	// decides on this word.
+	lookedNothing = "looked_nothing"
+	tokenGone     = "token_gone"          // the processor no longer knows the token
 	lookUnending  = "alarm_look_unending" // more pages than we read
 )
 
-// lookAtToken asks the confirmation token. Retry: surely unused.
+// nothing is the answer of a look that found out that nothing was done.
+func nothing() payments.Answer {
+	return payments.Answer{Kind: payments.Retry, Detail: lookedNothing}
+}
+
+// lookAtToken asks the confirmation token. Retry: surely not used for this donation.
 func (c *Client) lookAtToken(ctx context.Context, ch *payments.Charge) payments.Answer {
 	rep := c.do(ctx, call{endpoint: getToken, path: "/v1/confirmation_tokens/" + url.PathEscape(ch.Token)})
 	if a, ok := rep.read(); !ok {
@@ -67,7 +73,6 @@ func (c *Client) lookAtToken(ctx context.Context, ch *payments.Charge) payments.
 	var token struct {
 		ID            string        `json:"id"`
 		PaymentIntent ref[struct{}] `json:"payment_intent"`
-		SetupIntent   ref[struct{}] `json:"setup_intent"`
 	}
 	if err := json.Unmarshal(rep.body, &token); err != nil || token.ID != ch.Token {
 		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
@@ -78,14 +83,12 @@ func (c *Client) lookAtToken(ctx context.Context, ch *payments.Charge) payments.
 		if o == nil {
 			return a
 		}
-		if o.Metadata.donation() != ch.Donation {
-			return payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: tokenElse}
+		if o.Metadata.donation() != ch.Donation { // somebody else's: the call will be refused
+			return nothing()
 		}
 		return intentAnswer(o, ch.AttemptNo, "")
-	case token.SetupIntent.ID != "":
-		return payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: tokenElse}
 	}
-	return payments.Answer{Kind: payments.Retry, Detail: tokenUnused}
+	return nothing() // unused, or used up for what is no payment
 }
 
 // lookAtIntent judges a call that confirmed a known intent by that intent. While it
@@ -98,7 +101,7 @@ func (c *Client) lookAtIntent(ctx context.Context, ch *payments.Charge) payments
 	if o.Status == string(payments.IntentRequiresPaymentMethod) || o.Status == string(payments.IntentRequiresConfirmation) {
 		latest := o.LatestCharge.Object
 		if latest == nil || ch.FirstCalledAt.IsZero() || seconds(latest.Created).Before(ch.FirstCalledAt.Add(-lookBefore)) {
-			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+			return nothing()
 		}
 	}
 	return intentAnswer(o, ch.AttemptNo, "")
@@ -131,7 +134,7 @@ func (c *Client) lookBySearch(ctx context.Context, ch *payments.Charge) payments
 	rep := c.do(ctx, call{endpoint: searchIntents, path: "/v1/payment_intents/search", form: []byte(f.Encode())})
 	if a, ok := rep.read(); !ok {
 		if rep.status == http.StatusBadRequest || rep.status == http.StatusNotFound { // not offered for every account
-			a = payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+			a = nothing()
 		}
 		return a
 	}
@@ -153,7 +156,7 @@ func (c *Client) lookBySearch(ctx context.Context, ch *payments.Charge) payments
 			return intentAnswer(o, ch.AttemptNo, "")
 		}
 	}
-	return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+	return nothing()
 }
 
 // lookByList reads the intents made around the first call. Retry: there is none of
@@ -177,15 +180,16 @@ func (c *Client) lookByList(ctx context.Context, ch *payments.Charge) payments.A
 			}
 		}
 		if next == "" {
-			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+			return nothing()
 		}
 		cursor = next
 	}
 	return payments.Answer{Kind: payments.Unknown, Detail: lookUnending}
 }
 
-// findRefund looks for our refund among the charge's. Retry: it is not there.
-func (c *Client) findRefund(ctx context.Context, due *payments.RefundDue) payments.Answer {
+// LookRefund looks for our refund among the charge's. Retry with the detail
+// lookedNothing: it is not there; Unknown: look again later.
+func (c *Client) LookRefund(ctx context.Context, due *payments.RefundDue) payments.Answer {
 	cursor := ""
 	for range refundPagesMax {
 		f := listForm(time.Time{}, time.Time{}, cursor)
@@ -205,7 +209,7 @@ func (c *Client) findRefund(ctx context.Context, due *payments.RefundDue) paymen
 			}
 		}
 		if next == "" {
-			return payments.Answer{Kind: payments.Retry, Detail: nothingListed}
+			return nothing()
 		}
 		cursor = next
 	}
