@@ -26,6 +26,7 @@ var (
 	knownSQL         = statement("known")
 	raiseSlotsSQL    = statement("raise_slots")
 	noteConflictsSQL = statement("note_conflicts")
+	noteDueSQL       = statement("note_due")
 )
 
 const (
@@ -270,11 +271,14 @@ func (r *recording) losers() (losers []*envelope.Donation) {
 	return losers
 }
 
-// commit notes the losers, raises the slots by what was new, and commits.
+// commit notes the losers and what is due, raises the slots by what was new, and commits.
 func (r *recording) commit(ctx context.Context, losers []*envelope.Donation) error {
 	batch := &pgx.Batch{}
 	if len(losers) > 0 {
 		queueConflicts(batch, losers)
+	}
+	if len(r.fresh) > 0 {
+		batch.Queue(noteDueSQL, r.due())
 	}
 	if raised := sum(r.fresh); len(raised.campaigns) > 0 {
 		batch.Queue(raiseSlotsSQL, r.lease.Slot, raised.campaigns, raised.currencies, raised.pledged, raised.donations).Query(func(rows pgx.Rows) (err error) {
@@ -284,6 +288,19 @@ func (r *recording) commit(ctx context.Context, losers []*envelope.Donation) err
 	}
 	batch.Queue("COMMIT")
 	return r.conn.SendBatch(ctx, batch).Close()
+}
+
+// due returns the IDs of the new donations, in their order: the batch of attempts that
+// payments make of them. The transaction's own list of IDs is not needed any more.
+func (r *recording) due() []pgtype.UUID {
+	if len(r.fresh) == len(r.ids) {
+		return r.ids
+	}
+	r.ids = r.ids[:0]
+	for _, d := range r.fresh {
+		r.ids = append(r.ids, pgtype.UUID{Bytes: d.ID, Valid: true})
+	}
+	return r.ids
 }
 
 func slotRow(row pgx.CollectableRow) (s campaigns.SlotRow, err error) {
