@@ -218,7 +218,7 @@ func (s *simulation) replace(ctx context.Context) {
 // of them a moment ago, as by somebody who had no answer; one in a hundred of those
 // with other content.
 func (s *simulation) give(ctx context.Context) {
-	random := rand.New(rand.NewPCG(s.seed, 2))
+	random, wishing := rand.New(rand.NewPCG(s.seed, 2)), rand.New(rand.NewPCG(s.seed, 4))
 	tick := time.NewTicker(simEnvelopeEvery)
 	defer tick.Stop()
 	for n := uint64(0); ; {
@@ -245,6 +245,9 @@ func (s *simulation) give(ctx context.Context) {
 				d.Lines[0].AmountMinor, d.AmountMinor, d.Fingerprint[0] = 999_999, 999_999, d.Fingerprint[0]+1
 			}
 			data = envelope.AppendDonation(data, d)
+		}
+		if wishing.IntN(2) == 0 { // half of the envelopes carry a wish about a gift of the last ones, some of them again
+			data = envelope.AppendRequest(data, card(fmt.Sprint("simulated donor ", n-1-wishing.Uint64N(min(n, 5*simEnvelope)))))
 		}
 		if _, err := s.js.Publish(context.Background(), "donations.v1.0", data); err != nil {
 			s.t.Error(err)

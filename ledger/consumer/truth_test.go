@@ -17,13 +17,13 @@ type stored struct {
 }
 
 // given reads the whole stream: the truth that everything is held against.
-func (s *simulation) given() map[ingest.ID]*stored {
+func (s *simulation) given() (map[ingest.ID]*stored, map[ingest.RequestID]int) {
 	s.t.Helper()
 	info, err := s.js.Stream(s.t.Context(), "DONATIONS_0")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	all := map[ingest.ID]*stored{}
+	all, wishes := map[ingest.ID]*stored{}, map[ingest.RequestID]int{}
 	for seq := uint64(1); seq <= info.CachedInfo().State.LastSeq; seq++ {
 		m, err := info.GetMsg(s.t.Context(), seq)
 		if err != nil {
@@ -35,6 +35,7 @@ func (s *simulation) given() map[ingest.ID]*stored {
 			}
 			d := r.Donation
 			if d == nil {
+				wishes[r.Request.ID]++
 				return
 			}
 			g := all[d.ID]
@@ -47,13 +48,13 @@ func (s *simulation) given() map[ingest.ID]*stored {
 			s.t.Fatal(err)
 		}
 	}
-	return all
+	return all, wishes
 }
 
 // check holds what was recorded and what was shown against what was given.
 func (s *simulation) check() {
 	t := s.t
-	given := s.given()
+	given, wishes := s.given()
 	losers := 0
 	for _, g := range given {
 		losers += len(g.contents) - 1
@@ -65,6 +66,13 @@ func (s *simulation) check() {
 	}
 	if n := s.count("SELECT count(*) FROM conflicts"); n != int64(losers) {
 		t.Errorf("%d conflicts noted, %d happened", n, losers)
+	}
+	again := 0
+	for _, times := range wishes {
+		again += times - 1
+	}
+	if n := s.count("SELECT count(*) FROM requests JOIN donations ON id = donation_id"); n != int64(len(wishes)) {
+		t.Errorf("%d requests stored, %d given", n, len(wishes))
 	}
 	if n := s.count("SELECT count(*) FROM quarantine"); n != 0 {
 		t.Errorf("%d records set aside", n)
@@ -140,6 +148,7 @@ func (s *simulation) check() {
 	// A run in which nothing happened proves nothing.
 	happened := s.faults.happened()
 	happened["conflicts"], happened["looks (100 or more)"] = int64(losers), int64(len(s.looks)/100)
+	happened["wishes sent twice"] = int64(again)
 	for what, n := range happened {
 		if n == 0 {
 			t.Errorf("the schedule made no %s", what)
