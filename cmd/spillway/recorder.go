@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	campaignsdb "spillway/campaigns/postgres"
 	"spillway/campaigns/publish"
@@ -66,6 +67,7 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 	if r.idle {
 		return nil
 	}
+	var consumers []*consumer.Consumer
 	for _, book := range ledger.Books {
 		shards, closeSources := sources(b, book, r.broker.Shards)
 		group.Add(book.String()+" sources", quickStop, closeSources)
@@ -75,9 +77,25 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 		if err != nil {
 			return err
 		}
-		group.Go(ctx, book.String()+" ledger", recorderStop, c.Run)
+		consumers = append(consumers, c)
 	}
+	// One part, so that with a broker in trouble the books use up their time together.
+	group.Go(ctx, "ledger", recorderStop, func(ctx context.Context) error { return runAll(ctx, consumers...) })
 	return nil
+}
+
+// runAll runs parts that stop at the same time, and all when one fails.
+func runAll[R interface{ Run(context.Context) error }](ctx context.Context, parts ...R) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		g.Go(func() error {
+			if err := p.Run(ctx); err != nil || ctx.Err() != nil {
+				return err
+			}
+			return lifecycle.ErrEnded
+		})
+	}
+	return g.Wait()
 }
 
 // sources are the shards of a book, as the consumer wants them.

@@ -248,10 +248,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	helpers.Go(func() {
 		<-ctx.Done()
-		if !pause(recording, c.config.StopTimeout) {
-			return
+		if pause(work, c.config.StopTimeout) {
+			abandon()
 		}
-		abandon()
 	})
 	if !c.slotOnly {
 		for _, s := range c.shards {
@@ -267,6 +266,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		settled()
 	})
 	c.tenures(work, recording)
+	abandon() // nothing is left to be ended
 	helpers.Wait()
 	return nil
 }
