@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"spillway/campaigns"
@@ -10,8 +11,9 @@ import (
 )
 
 // ErrStopped says that the consumer is closing its slot, or has closed it, and takes
-// no further move. Nothing was written.
-var ErrStopped = errors.New("consumer: the slot is being closed")
+// no further move. Nothing was written. It is a ledger.ErrUnavailable: another process
+// may do what this one cannot.
+var ErrStopped = fmt.Errorf("the slot is being closed: %w", ledger.ErrUnavailable)
 
 // moves are the transactions that others run under the consumer's lease.
 type moves struct {
@@ -71,13 +73,17 @@ func (c *Consumer) Move(ctx context.Context, apply func(ctx context.Context, lea
 		return ErrStopped
 	}
 	defer c.moves.running.Done()
+	asked := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.moves.life, cancel)()
 	for {
 		w, err := c.writer(ctx)
-		if err != nil {
-			return err
+		switch {
+		case asked.Err() != nil:
+			return asked.Err()
+		case err != nil: // the consumer's time to stop has run out
+			return ErrStopped
 		}
 		f := w.depart()
 		rows, err := apply(ctx, w.lease)

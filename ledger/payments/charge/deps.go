@@ -64,18 +64,15 @@ type Store interface {
 	// Expand makes the attempts of recorded donations, at most so many in its one
 	// transaction, and says how many it made: 0 when all are made.
 	Expand(ctx context.Context, most int) (made int, err error)
-	// ExpandOne makes the attempt of one recorded donation out of its turn. It does
-	// nothing when there is one, or when the donation is not recorded.
-	ExpandOne(ctx context.Context, donation [16]byte) error
 	// Claim takes due attempts and the pace for them, stores each call's parameters,
 	// and says when it is worth asking again (0: at the caller's leisure).
-	Claim(ctx context.Context, r ClaimRequest, params func(*payments.Charge) []byte) (claimed []payments.Charge, expired []payments.Fact, wait time.Duration, err error)
+	Claim(ctx context.Context, r payments.ClaimRequest, params func(*payments.Charge) []byte) (claimed []payments.Charge, expired []payments.Fact, wait time.Duration, err error)
 	// TakePace takes from an endpoint's bucket for calls that are not claimed.
 	TakePace(ctx context.Context, account, endpoint string, n int) (granted int, wait time.Duration, err error)
 	// Slow notes that the processor said 429 for that reason.
 	Slow(ctx context.Context, account, endpoint, reason string) error
 	// Queue describes the queue.
-	Queue(ctx context.Context, account, endpoint string) (QueueState, error)
+	Queue(ctx context.Context, account, endpoint string) (payments.QueueState, error)
 	// Overdue finds attempts that a time has passed for.
 	Overdue(ctx context.Context, now time.Time, most int) ([]payments.Fact, error)
 	// Stuck counts payments that wait for an answer for so long that the processor is
@@ -83,56 +80,31 @@ type Store interface {
 	Stuck(ctx context.Context, now time.Time) (count int64, since time.Time, err error)
 
 	// Apply makes the payments what the facts make of them, in one transaction, and
-	// books what moved. Facts of one donation are applied in their order.
+	// books what moved. Facts of one donation are applied in their order; all facts of
+	// one event belong into one call. One outcome for each fact.
 	Apply(ctx context.Context, lease ledger.Lease, facts []payments.Fact) ([]campaigns.SlotRow, []payments.Outcome, error)
 	// Post books entries that name no payment; those whose Ref is booked already are
 	// skipped.
 	Post(ctx context.Context, lease ledger.Lease, entries []journal.Entry) ([]campaigns.SlotRow, error)
 	// Command carries out what a person asked, once.
 	Command(ctx context.Context, lease ledger.Lease, c *payments.Command) ([]campaigns.SlotRow, payments.CommandResult, error)
-	// FindDonation finds the donations of intents and charges that are known here.
+	// FindDonation finds the donations of charges whose capture is booked here.
 	FindDonation(ctx context.Context, names []string) (map[string][16]byte, error)
 	// Park keeps an event whose donation is not there yet. It does nothing when the
-	// event is parked already.
+	// event is parked or was dealt with already.
 	Park(ctx context.Context, e payments.ParkedEvent) error
 	// Parked returns parked events that are to be tried again, the oldest first.
 	Parked(ctx context.Context, most int) ([]payments.ParkedEvent, error)
 	// Requests returns what donors asked for that is not done yet, oldest first.
 	Requests(ctx context.Context, most int) ([]payments.Fact, error)
-	// ToCancel returns intents to be canceled at the processor.
+	// ToCancel claims intents to be canceled at the processor, for a while.
 	ToCancel(ctx context.Context, most int) ([]payments.Cancellation, error)
-	// OpenRefunds claims refunds to be made at the processor.
+	// OpenRefunds claims refunds to be made at the processor, for a while.
 	OpenRefunds(ctx context.Context, most int) ([]payments.RefundDue, error)
 	// RefundRefused notes that the processor will never make a refund.
 	RefundRefused(ctx context.Context, refund [16]byte, detail string) error
 	// Quarantine sets aside what can never be applied, for a person.
 	Quarantine(ctx context.Context, rejected []ledger.Rejected) error
-}
-
-// ClaimRequest says what may be claimed.
-type ClaimRequest struct {
-	Account  string
-	Endpoint string
-	Max      int
-	Holder   string
-	// For is after how long a claim lapses that nothing was heard of.
-	For time.Duration
-}
-
-// QueueState describes a book's queue of charges.
-type QueueState struct {
-	Unexpanded     int64 // donations recorded whose attempts are not made yet, about
-	Due            int64 // attempts that wait for their turn
-	Calling        int64 // attempts whose outcome is not known
-	RequiresAction int64 // attempts that wait for their donor
-	OldestDue      time.Time
-	// EarliestExpiry is when the first token of a due attempt expires; zero for none.
-	EarliestExpiry time.Time
-	// Late is how many due attempts will not have their turn before their token
-	// expires, at PerSecond.
-	Late int64
-	// PerSecond is the pace as it is now. A rate, not money.
-	PerSecond float64
 }
 
 // Processor is who charges cards. Its methods do not repeat by themselves, and sort
@@ -142,13 +114,13 @@ type Processor interface {
 	Params(c *payments.Charge) []byte
 	// Charge makes the call, under the attempt's idempotency key.
 	Charge(ctx context.Context, c *payments.Charge) payments.Answer
-	// Look finds out what became of a call that may have been made. Retry with the
-	// detail LookedNothing says that the processor surely did nothing; any other
-	// answer without an intent says nothing about the attempt.
+	// Look finds out what became of a call that may have been carried out. Retry with
+	// the detail LookedNothing says that no call of the attempt was; any other answer
+	// without an intent, save Definite, says nothing about it.
 	Look(ctx context.Context, c *payments.Charge) payments.Answer
 	// CancelIntent cancels an intent and shows it.
 	CancelIntent(ctx context.Context, intent string, donation [16]byte) payments.Answer
-	// Refund makes a refund under its ID as the idempotency key. LookRefund looks
+	// Refund makes a refund under its own ID as the idempotency key. LookRefund looks
 	// for one that may have been made; Retry with LookedNothing when there is none.
 	Refund(ctx context.Context, r *payments.RefundDue) payments.Answer
 	LookRefund(ctx context.Context, r *payments.RefundDue) payments.Answer

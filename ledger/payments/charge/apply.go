@@ -1,0 +1,257 @@
+package charge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+	"spillway/ledger/payments"
+)
+
+// unknownTries is how often a failure that nobody can name is tried again before
+// its cause is looked for in the facts.
+const unknownTries = 8
+
+// changesTimeout bounds the word to waiting donors: it must not hold the next batch.
+const changesTimeout = time.Second
+
+// submission is facts that somebody waits for, applied in one transaction unless
+// one of them is refused.
+type submission struct {
+	facts   []payments.Fact
+	results []result // one for each fact, valid once done is closed
+	done    chan struct{}
+}
+
+// result is what became of one fact. err is a *ledger.PoisonError when it can never
+// be applied.
+type result struct {
+	payments.Outcome
+	err error
+}
+
+// applier applies one book's facts, one transaction at a time, so that facts about
+// one donation are applied in the order in which they were submitted.
+type applier struct {
+	desk *desk
+	in   chan *submission
+}
+
+func newApplier(d *desk) *applier { return &applier{desk: d, in: make(chan *submission)} }
+
+// apply returns after the facts were committed, or refused one by one. It takes as
+// long as the database is away. Errors: the context's, and then nothing is known.
+func (a *applier) apply(ctx context.Context, facts []payments.Fact) ([]result, error) {
+	if len(facts) == 0 {
+		return nil, nil
+	}
+	s := &submission{facts: facts, results: make([]result, len(facts)), done: make(chan struct{})}
+	select {
+	case a.in <- s:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-s.done:
+		return s.results, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// run applies what is submitted until in is closed, or ctx ends.
+func (a *applier) run(ctx context.Context) {
+	var next *submission
+	for {
+		batch, more := a.gather(ctx, next)
+		if !more {
+			return
+		}
+		next = batch.left
+		results := make([]result, len(batch.facts))
+		if err := a.settle(ctx, batch.facts, results); err != nil {
+			return // ctx has ended, and with it everybody's patience
+		}
+		for _, s := range batch.submissions {
+			copy(s.results, results)
+			results = results[len(s.facts):]
+			close(s.done)
+		}
+	}
+}
+
+// facts gathered for one transaction.
+type gathered struct {
+	submissions []*submission
+	facts       []payments.Fact // of all of them, in order
+	left        *submission     // must wait for the next transaction; nil for none
+}
+
+// gather waits for a first submission and takes those that come within ApplyWait.
+// Two roads may bring one event at the same time; they never share a transaction,
+// so that the duplicate mark of the first is there for the second.
+func (a *applier) gather(ctx context.Context, first *submission) (g gathered, more bool) {
+	if first == nil {
+		select {
+		case s, open := <-a.in:
+			if !open {
+				return g, false
+			}
+			first = s
+		case <-ctx.Done():
+			return g, false
+		}
+	}
+	events := map[string]bool{}
+	add := func(s *submission) {
+		g.submissions = append(g.submissions, s)
+		g.facts = append(g.facts, s.facts...)
+		for i := range s.facts {
+			if id := s.facts[i].EventID; id != "" {
+				events[id] = true
+			}
+		}
+	}
+	add(first)
+	timer := time.NewTimer(a.desk.s.config.ApplyWait)
+	defer timer.Stop()
+	for len(g.facts) < a.desk.s.config.ApplyMax {
+		select {
+		case s, open := <-a.in:
+			if !open {
+				return g, true
+			}
+			for i := range s.facts {
+				if events[s.facts[i].EventID] {
+					g.left = s
+					return g, true
+				}
+			}
+			add(s)
+		case <-timer.C:
+			return g, true
+		case <-ctx.Done():
+			return g, true
+		}
+	}
+	return g, true
+}
+
+// settle applies facts in one transaction, or, when some are refused, in as many as
+// it takes to leave those out. Errors: the context's.
+func (a *applier) settle(ctx context.Context, facts []payments.Fact, results []result) error {
+	if len(facts) == 0 {
+		return nil
+	}
+	poison, err := a.try(ctx, facts, results)
+	if err != nil || poison == nil {
+		return err
+	}
+	from, to := 0, len(facts) // the culprits, between those that are still tried
+	var named *payments.FactError
+	if errors.As(poison, &named) && named.Index >= 0 && named.Index < len(facts) {
+		from, to = named.Index, named.Index+1
+	} else if cut := middle(facts); cut > 0 {
+		from, to = cut, cut
+	}
+	for i := from; i < to; i++ {
+		results[i].err = poison
+	}
+	if err := a.settle(ctx, facts[:from], results[:from]); err != nil {
+		return err
+	}
+	return a.settle(ctx, facts[to:], results[to:])
+}
+
+// middle is where facts are halved, between two events: the mark of an event is
+// committed with the first of its facts, and those that came later would be taken for
+// repeats. 0 when they are all of one event.
+func middle(facts []payments.Fact) int {
+	half := len(facts) / 2
+	for off := 0; off < len(facts); off++ {
+		for _, cut := range []int{half - off, half + off} {
+			if cut > 0 && cut < len(facts) && (facts[cut].EventID == "" || facts[cut].EventID != facts[cut-1].EventID) {
+				return cut
+			}
+		}
+	}
+	return 0
+}
+
+// try applies once, in the sense of the ledger: what time heals is tried until it is
+// healed. Errors: the context's.
+func (a *applier) try(ctx context.Context, facts []payments.Fact, results []result) (poison error, err error) {
+	d := a.desk
+	var retry backoff
+	var since time.Time // of the first failure
+	for {
+		began := time.Now()
+		var outcomes []payments.Outcome
+		err := d.book.Slot.Move(ctx, func(ctx context.Context, lease ledger.Lease) (rows []campaigns.SlotRow, err error) {
+			rows, outcomes, err = d.book.Store.Apply(ctx, lease, facts)
+			return rows, err
+		})
+		if err == nil && len(outcomes) != len(facts) {
+			panic(fmt.Sprintf("charge: %d outcomes of %d facts", len(outcomes), len(facts)))
+		}
+		if err == nil {
+			if !since.IsZero() {
+				d.log.Info("booking goes on", "tries", retry.tries, "after", time.Since(since).Round(time.Millisecond))
+			}
+			for i := range outcomes {
+				results[i].Outcome = outcomes[i]
+			}
+			a.committed(ctx, facts, outcomes, time.Since(began))
+			return nil, nil
+		}
+		var refused *ledger.PoisonError
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &refused):
+			return err, nil
+		}
+		d.metrics.applyFailures.Inc()
+		if since.IsZero() {
+			since = time.Now()
+			d.log.Warn("booking stands still", "facts", len(facts), "error", err)
+		}
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= unknownTries {
+			d.log.Error("a failure without a name: looking for its cause in the facts", "facts", len(facts), "error", err)
+			return &ledger.PoisonError{Err: err}, nil
+		}
+		if !retry.wait(ctx) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// committed counts what was committed, raises alarms, and tells waiting donors.
+func (a *applier) committed(ctx context.Context, facts []payments.Fact, outcomes []payments.Outcome, took time.Duration) {
+	d := a.desk
+	d.metrics.applySeconds.Observe(took.Seconds())
+	d.metrics.applyFacts.Observe(float64(len(facts)))
+	var changed []payments.Outcome
+	for i, o := range outcomes {
+		d.metrics.fact(facts[i].Source, o.Verdict)
+		if o.Alarm != "" {
+			d.metrics.alarms.WithLabelValues(o.Alarm).Inc()
+			d.log.Error("a person must look", "alarm", o.Alarm, "donation", uuid(o.Donation), "status", o.Status, "event", facts[i].EventID)
+		}
+		if o.Changed {
+			changed = append(changed, o)
+		}
+	}
+	if len(changed) == 0 || d.book.Changes == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, changesTimeout)
+	defer cancel()
+	if err := d.book.Changes.PublishChanges(ctx, changed); err != nil {
+		d.metrics.changesLost.Add(float64(len(changed)))
+		d.log.Debug("changes not told: pages ask again by themselves", "donations", len(changed), "error", err)
+	}
+}

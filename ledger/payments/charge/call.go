@@ -1,0 +1,180 @@
+package charge
+
+import (
+	"context"
+	"net/http/httptrace"
+	"sync"
+	"time"
+
+	"spillway/ledger/payments"
+)
+
+// The processor's endpoints, as their buckets are named.
+const (
+	endpointIntents = "payment_intents"
+	endpointRefunds = "refunds"
+	endpointReads   = "reads" // whatever only asks
+)
+
+// claimIdle bounds the wait for the time at which the store said to ask again: a
+// pace that was raised meanwhile, or attempts that were made, are seen that soon.
+const claimIdle = time.Second
+
+// claimLoop claims until ctx ends, and returns when the calls under way are settled.
+func (d *desk) claimLoop(ctx, work context.Context) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	slots := make(chan struct{}, d.s.config.CallsMax) // one taken for each call under way
+	expiring := make(chan struct{}, 1)                // taken while expired tokens are noted
+	var retry backoff
+	for ctx.Err() == nil {
+		select { // until there is room for one
+		case slots <- struct{}{}:
+			<-slots
+		case <-ctx.Done():
+			return
+		}
+		most, wait := d.breaker.allow(cap(slots) - len(slots))
+		if most == 0 {
+			pause(ctx, wait)
+			continue
+		}
+		// Not ctx: a claim that was committed while ctx ended is still called.
+		bounded, cancel := ask(work)
+		claimed, expired, wait, err := d.book.Store.Claim(bounded, payments.ClaimRequest{
+			Account: d.s.config.Account, Endpoint: endpointIntents, Max: most, Holder: d.s.config.Holder, For: d.s.config.ClaimFor,
+		}, d.s.deps.Processor.Params)
+		cancel()
+		if err != nil {
+			if retry.tries == 0 && ctx.Err() == nil {
+				d.log.Warn("nothing claimed", "error", err)
+			}
+			retry.wait(ctx)
+			continue
+		}
+		retry = backoff{}
+		for i := range claimed {
+			slots <- struct{}{} // there is room: only this loop takes
+			c := &claimed[i]
+			calls.Go(func() {
+				defer func() { <-slots }()
+				d.call(work, c)
+			})
+		}
+		d.metrics.inFlight.Set(float64(len(slots)))
+		if len(expired) > 0 {
+			select {
+			case expiring <- struct{}{}:
+				calls.Go(func() {
+					defer func() { <-expiring }()
+					_, _ = d.apply(work, expired) // its errors: work's; they are found again
+				})
+			default: // found again by the next claim
+			}
+		}
+		d.restUntil(ctx, len(claimed)+len(expired), wait)
+	}
+}
+
+// restUntil waits before the next claim.
+func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
+	every := d.s.config.ClaimEvery
+	if found > 0 || wait > 0 {
+		pause(ctx, min(max(wait, every), claimIdle))
+		return
+	}
+	timer := time.NewTimer(d.s.config.Poll)
+	defer timer.Stop()
+	select {
+	case <-d.made:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// call makes one claimed call and books what came of it. When ctx ends before that
+// is committed, the claim lapses and somebody makes the same call again.
+func (d *desk) call(ctx context.Context, c *payments.Charge) {
+	d.hook(ParametersStored, c.Donation)
+	began, asOf := time.Now(), d.s.deps.Now()
+	kind, answer, clean := "charge", payments.Answer{}, c.FirstCalledAt.IsZero()
+	if c.LookFirst {
+		kind, answer = "look", d.look(ctx, c)
+		clean = lookedNothing(answer)
+	}
+	if !c.LookFirst || clean {
+		kind, answer = "charge", d.charge(ctx, c)
+	}
+	d.hook(AnswerReceived, c.Donation)
+	d.metrics.call(kind, answer, time.Since(began))
+	d.breaker.note(answer)
+	d.heed(ctx, endpointIntents, answer)
+	fact := factOf(c, answer, clean, asOf, d.s.deps.Now())
+	results, err := d.apply(ctx, []payments.Fact{fact})
+	switch {
+	case err != nil:
+		d.log.Warn("answer not booked in time: its claim lapses and the same call is repeated", "donation", uuid(c.Donation), "attempt", c.AttemptNo)
+		return
+	case results[0].err != nil:
+		d.metrics.setAside.Inc()
+		d.log.Error("an answer that cannot be booked: the call is repeated until somebody looks",
+			"donation", uuid(c.Donation), "attempt", c.AttemptNo, "error", results[0].err)
+		return
+	case results[0].Verdict == payments.NotYet || results[0].Verdict == payments.NotOurs:
+		d.log.Error("an answer to a call whose donation is gone", "donation", uuid(c.Donation), "attempt", c.AttemptNo)
+	}
+	d.hook(ResultCommitted, c.Donation)
+}
+
+// charge makes the call.
+func (d *desk) charge(ctx context.Context, c *payments.Charge) payments.Answer {
+	ctx, cancel := context.WithTimeout(ctx, d.s.config.CallTimeout)
+	defer cancel()
+	if d.s.deps.Hook != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteRequest: func(httptrace.WroteRequestInfo) { d.hook(CallSent, c.Donation) },
+		})
+	}
+	return d.s.deps.Processor.Charge(ctx, c)
+}
+
+// look asks what became of a call whose key the processor may have forgotten.
+func (d *desk) look(ctx context.Context, c *payments.Charge) payments.Answer {
+	ctx, cancel := context.WithTimeout(ctx, d.s.config.CallTimeout)
+	defer cancel()
+	if err := d.takePace(ctx, endpointReads); err != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: "no_pace"}
+	}
+	return d.s.deps.Processor.Look(ctx, c)
+}
+
+// takePace waits for the right to make one call at an endpoint. Errors: the context's.
+func (d *desk) takePace(ctx context.Context, endpoint string) error {
+	for retry := (backoff{}); ; {
+		bounded, cancel := ask(ctx)
+		granted, wait, err := d.book.Store.TakePace(bounded, d.s.config.Account, endpoint, 1)
+		cancel()
+		switch {
+		case err == nil && granted > 0:
+			return nil
+		case err == nil:
+			pause(ctx, min(max(wait, d.s.config.ClaimEvery), claimIdle))
+		default:
+			retry.wait(ctx)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// apply books facts: see applier.apply.
+func (d *desk) apply(ctx context.Context, facts []payments.Fact) ([]result, error) {
+	return d.applier.apply(ctx, facts)
+}
+
+func (d *desk) hook(p Point, donation [16]byte) {
+	if d.s.deps.Hook != nil {
+		d.s.deps.Hook(p, donation)
+	}
+}

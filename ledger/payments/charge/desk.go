@@ -1,0 +1,157 @@
+package charge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"spillway/campaigns"
+	"spillway/ledger"
+)
+
+// storeTimeout bounds one transaction or query outside of applying facts.
+const storeTimeout = 10 * time.Second
+
+// desk is where one book is charged.
+type desk struct {
+	s       *Service
+	book    Book
+	log     *slog.Logger
+	metrics *bookMetrics
+	applier *applier
+	breaker *breaker
+	slowed  *slowdown
+	// made is signalled when attempts were made, so that they are claimed at once.
+	made chan struct{}
+
+	late    bool    // of the figures loop: the queue outlives its tokens
+	stuckAt stuckAt // of the sweep
+}
+
+func newDesk(s *Service, b Book) *desk {
+	d := &desk{
+		s: s, book: b, log: s.log.With("book", b.Book.String()), metrics: s.metrics.of(b.Book),
+		made: make(chan struct{}, 1), slowed: newSlowdown(),
+	}
+	d.applier = newApplier(d)
+	d.breaker = newBreaker(d)
+	return d
+}
+
+// feed does the desk's work until ctx ends, and then ends what was begun, or until
+// work ends.
+func (d *desk) feed(ctx, work context.Context) {
+	var loops sync.WaitGroup
+	poll := d.s.config.Poll
+	loops.Go(func() { d.loop(ctx, "make attempts", poll, d.expand) })
+	loops.Go(func() { d.claimLoop(ctx, work) })
+	loops.Go(func() { d.loop(ctx, "donors' wishes", poll, d.wishes) })
+	loops.Go(func() { d.loop(ctx, "what is overdue", overdueEvery, d.overdue) })
+	loops.Go(func() {
+		d.loop(ctx, "cancel intents", poll, func(ctx context.Context) (bool, error) { return d.cancels(ctx, work) })
+	})
+	loops.Go(func() {
+		d.loop(ctx, "refunds", poll, func(ctx context.Context) (bool, error) { return d.refunds(ctx, work) })
+	})
+	loops.Go(func() { d.loop(ctx, "parked events", parkedEvery, d.parked) })
+	loops.Go(func() { d.loop(ctx, "figures", figuresEvery, d.figures) })
+	if d.book.Commands != nil {
+		loops.Go(func() { d.commandLoop(ctx, work) })
+	}
+	loops.Wait()
+}
+
+// loop takes a step until ctx ends: again at once while the last one says that there
+// is more, else after a wait. What fails is tried again, later each time.
+func (d *desk) loop(ctx context.Context, what string, wait time.Duration, step func(ctx context.Context) (more bool, err error)) {
+	loop(ctx, d.log, what, wait, step)
+}
+
+func loop(ctx context.Context, log *slog.Logger, what string, wait time.Duration, step func(ctx context.Context) (more bool, err error)) {
+	var retry backoff
+	for ctx.Err() == nil {
+		more, err := step(ctx)
+		switch {
+		case err == nil:
+			if retry.tries > 0 {
+				log.Info("goes on", "what", what, "tries", retry.tries)
+			}
+			retry = backoff{}
+			if !more {
+				pause(ctx, jittered(wait))
+			}
+		case ctx.Err() == nil:
+			if retry.tries == 0 {
+				log.Warn("stands still", "what", what, "error", err)
+			}
+			retry.wait(ctx)
+		}
+	}
+}
+
+// expand makes attempts of recorded donations. It takes no more than half of a
+// connection's time, so that a burst is recorded first and expanded behind it.
+func (d *desk) expand(ctx context.Context) (bool, error) {
+	began := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	made, err := d.book.Store.Expand(bounded, d.s.config.ExpandBatch)
+	if err != nil || made == 0 {
+		return false, err
+	}
+	d.metrics.attemptsMade.Add(float64(made))
+	select {
+	case d.made <- struct{}{}:
+	default:
+	}
+	pause(ctx, time.Since(began))
+	return true, nil
+}
+
+// ask is d's context for one question to the store.
+func ask(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, storeTimeout)
+}
+
+// persist asks the store until it answers. Errors: the context's, *ledger.PoisonError.
+func (d *desk) persist(ctx context.Context, what string, try func(ctx context.Context) error) error {
+	for retry := (backoff{}); ; {
+		bounded, cancel := ask(ctx)
+		err := try(bounded)
+		cancel()
+		var poison *ledger.PoisonError
+		if err == nil || errors.As(err, &poison) {
+			return err
+		}
+		if retry.tries == 0 && ctx.Err() == nil {
+			d.log.Warn("stands still", "what", what, "error", err)
+		}
+		if !retry.wait(ctx) {
+			return ctx.Err()
+		}
+	}
+}
+
+// move runs one transaction under the slot's lease until it has an outcome. Errors:
+// the context's, *ledger.PoisonError.
+func (d *desk) move(ctx context.Context, what string, apply func(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error)) error {
+	return d.persist(ctx, what, func(ctx context.Context) error { return d.book.Slot.Move(ctx, apply) })
+}
+
+// setAside puts what can never be applied into quarantine, however long it takes.
+// Errors: the context's.
+func (d *desk) setAside(ctx context.Context, r ledger.Rejected) error {
+	err := d.persist(ctx, "quarantine", func(ctx context.Context) error {
+		return d.book.Store.Quarantine(ctx, []ledger.Rejected{r})
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	d.metrics.setAside.Inc()
+	// Quarantine itself refuses nothing that a stream can hold; if it did, the log is
+	// the last place.
+	d.log.Error("set aside", "stream", r.Stream, "sequence", r.Sequence, "reason", r.Reason, "detail", r.Detail, "error", err)
+	return nil
+}
