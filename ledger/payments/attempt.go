@@ -25,7 +25,7 @@ func (s *step) intent(i *IntentSeen) {
 		s.answered(a, i)
 	case a.State == RequiresAction || a.State == Processing:
 		s.moved(a, i)
-	case i.Status == IntentCanceled && (a.State.final() || a.State == Due && a.FirstCalledAt.IsZero()):
+	case i.Status == IntentCanceled && (a.State == Failed || a.State == Canceled || a.State == Due && a.FirstCalledAt.IsZero()):
 		// A later attempt needs an intent of its own. While a call is under way its own
 		// answer will say so.
 		s.forgetIntent(i.ID)
@@ -108,9 +108,9 @@ func (s *step) moved(a *Attempt, i *IntentSeen) {
 			s.bring(a, Processing)
 		}
 	case IntentRequiresPaymentMethod:
-		// In the very same second it may be how the intent looked before this call: when
-		// it was made, or when an earlier card was declined.
-		if seen.Equal(since) && (i.Decline == DeclineNone || s.earlierCharge(i.Charge)) {
+		// Without a decline it is how the intent looked before it was confirmed; in the
+		// very same second it may be the decline of an earlier card.
+		if i.Decline == DeclineNone || seen.Equal(since) && s.earlierCharge(i.Charge) {
 			return
 		}
 		if i.Charge != "" && !s.earlierCharge(i.Charge) {
