@@ -62,6 +62,8 @@ type Broker struct {
 	done chan struct{} // closed when nats.go has closed the connection
 
 	asking chan struct{} // one place for each open AskDonation
+
+	deposits deposits
 }
 
 // Connect connects, and keeps trying until it has or ctx ends. From then on a

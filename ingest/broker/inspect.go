@@ -49,7 +49,7 @@ func (b *Broker) Inspect(ctx context.Context, book ledger.Book, shard int) (Insp
 	default:
 		info := consumer.CachedInfo()
 		at.AckFloor, at.Pending, at.Unacked = info.AckFloor.Stream, info.NumPending, uint64(info.NumAckPending)
-		if err := checkConsumer(name, info.Config); err != nil {
+		if err := checkConsumer(name, ledgerConsumer, info.Config); err != nil {
 			at.Faults = append(at.Faults, err.Error())
 		}
 	}

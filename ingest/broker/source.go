@@ -34,10 +34,11 @@ const (
 //
 // Fetch is for one goroutine; the other methods are for any.
 type Source struct {
-	b       *Broker
-	book    ledger.Book
-	stream  string
-	nextAPI string // subject of pull requests
+	b        *Broker
+	book     ledger.Book
+	stream   string
+	consumer string
+	nextAPI  string // subject of pull requests
 
 	fetch   sync.Mutex // one Fetch or Close at a time
 	sub     *nats.Subscription
@@ -51,10 +52,13 @@ type Source struct {
 
 // Source returns a reader of the book's shard. Close lets go of what it asked for.
 func (b *Broker) Source(book ledger.Book, shard int) *Source {
-	stream := Stream(book, shard)
+	return b.source(book, Stream(book, shard), ledgerConsumer)
+}
+
+func (b *Broker) source(book ledger.Book, stream, consumer string) *Source {
 	return &Source{
-		b: b, book: book, stream: stream,
-		nextAPI: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + ledgerConsumer,
+		b: b, book: book, stream: stream, consumer: consumer,
+		nextAPI: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
 	}
 }
 

@@ -37,7 +37,8 @@ const (
 )
 
 // Sizes of the streams: of what the broker may keep in all, live donations get
-// half, rehearsals a fifth; the rest is for news and air. Least sizes serve where
+// half, rehearsals a fifth, webhooks and commands a tenth (beside their streams);
+// the rest is for news and air. Least sizes serve where
 // the broker names no limit.
 const (
 	donationsShare, rehearsalsShare       = 50, 20 // per cent
@@ -80,10 +81,16 @@ func (b *Broker) EnsureTopology(ctx context.Context) error {
 	}
 	for _, book := range ledger.Books {
 		for shard := range b.cfg.Shards {
-			if err := b.ensureConsumer(ctx, Stream(book, shard)); err != nil {
+			if err := b.ensureConsumer(ctx, Stream(book, shard), ledgerConsumer); err != nil {
 				return fmt.Errorf("ensure topology: %w", err)
 			}
 		}
+		if err := b.ensureConsumer(ctx, CommandsStream(book), paymentsConsumer); err != nil {
+			return fmt.Errorf("ensure topology: %w", err)
+		}
+	}
+	if err := b.ensureConsumer(ctx, WebhooksStream, paymentsConsumer); err != nil {
+		return fmt.Errorf("ensure topology: %w", err)
 	}
 	return nil
 }
@@ -119,7 +126,9 @@ func (b *Broker) streams(storage int64) []jetstream.StreamConfig {
 		for shard := range b.cfg.Shards {
 			all = append(all, b.donationStream(book, shard, storage))
 		}
+		all = append(all, b.commandsStream(book, storage))
 	}
+	all = append(all, b.webhooksStream(storage))
 	news := func(name, subject string, bytesMax int64) jetstream.StreamConfig {
 		if storage > 0 {
 			bytesMax = min(bytesMax, storage*newsShare/100)
@@ -229,28 +238,28 @@ func unsafeSettings(have jetstream.StreamConfig, replicas int) []string {
 	return wrong
 }
 
-func (b *Broker) ensureConsumer(ctx context.Context, stream string) error {
+func (b *Broker) ensureConsumer(ctx context.Context, stream, consumer string) error {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	want := jetstream.ConsumerConfig{
-		Durable: ledgerConsumer, Name: ledgerConsumer,
+		Durable: consumer, Name: consumer,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,
 		DeliverPolicy: jetstream.DeliverAllPolicy, MaxDeliver: -1,
 		MaxAckPending: ackPendingMax, MaxWaiting: pullsWaitingMax,
 	}
 	c, err := b.js.CreateConsumer(ctx, stream, want)
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		c, err = b.js.Consumer(ctx, stream, ledgerConsumer)
+		c, err = b.js.Consumer(ctx, stream, consumer)
 	}
 	if err != nil {
-		return fmt.Errorf("consumer %s of %s: %w", ledgerConsumer, stream, err)
+		return fmt.Errorf("consumer %s of %s: %w", consumer, stream, err)
 	}
-	return checkConsumer(stream, c.CachedInfo().Config)
+	return checkConsumer(stream, consumer, c.CachedInfo().Config)
 }
 
 // checkConsumer names the settings with which deliveries would be given up or
 // lost. Errors: ErrTopology.
-func checkConsumer(stream string, have jetstream.ConsumerConfig) error {
+func checkConsumer(stream, consumer string, have jetstream.ConsumerConfig) error {
 	var wrong []string
 	say := func(ok bool, what string) {
 		if !ok {
@@ -267,5 +276,5 @@ func checkConsumer(stream string, have jetstream.ConsumerConfig) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fmt.Errorf("consumer %s of %s: %s: %w", ledgerConsumer, stream, strings.Join(wrong, "; "), ErrTopology)
+	return fmt.Errorf("consumer %s of %s: %s: %w", consumer, stream, strings.Join(wrong, "; "), ErrTopology)
 }

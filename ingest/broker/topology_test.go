@@ -38,7 +38,7 @@ func TestEnsureTopology_TwiceAndInParallel(t *testing.T) {
 			t.Errorf("%s: %+v", info.Config.Name, info.Config)
 		}
 	}
-	if want := "CAMPAIGNS DONATIONS_0 DONATIONS_1 FRAMES REHEARSALS_0 REHEARSALS_1 SNAPSHOTS"; strings.Join(names, " ") != want {
+	if want := "CAMPAIGNS COMMANDS DONATIONS_0 DONATIONS_1 FRAMES REHEARSALS_0 REHEARSALS_1 REHEARSAL_COMMANDS SNAPSHOTS WEBHOOKS"; strings.Join(names, " ") != want {
 		t.Errorf("streams: %v", names)
 	}
 	for _, book := range ledger.Books {

@@ -108,7 +108,7 @@ func (s *Source) Lag(ctx context.Context) (Lag, error) {
 }
 
 func (s *Source) consumerInfo(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	c, err := s.b.js.Consumer(ctx, s.stream, ledgerConsumer) // asks for the info
+	c, err := s.b.js.Consumer(ctx, s.stream, s.consumer) // asks for the info
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
