@@ -185,3 +185,104 @@ type answering struct{}
 func (answering) AskDonation(context.Context, ingest.ID) (ledger.State, error) {
 	return ledger.State{Found: true, Status: ledger.StatusAccepted}, nil
 }
+
+// FuzzRequest sends further wishes of any kind: never a 500 nor a panic, a JSON
+// answer, and a publication exactly when it is a 202 or the publisher's 503.
+func FuzzRequest(f *testing.F) {
+	keys, err := keyring.Generate(bytes.NewReader(make([]byte, 128)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	rules, err := admission.New(admission.Config{Limiter: admission.LimiterConfig{Default: admission.Rate{PerSecond: 1e6, Burst: 1e6}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	id := ingest.DeriveID([]byte("0123456789abcdef"))
+	holder := "Bearer " + string(keys.Token(nil, keyring.Accepted, id, ingest.Fingerprint{}))
+	loser := "Bearer " + string(keys.Token(nil, keyring.Unknown, id, ingest.Fingerprint{1}))
+	const card, key = `{"payment":{"confirmation_token":"ctoken_card_visa","expires_at":"2026-11-22T20:00:00Z"}}`, "0123456789abcdef"
+	f.Add(true, id.String()+"/attempts", []byte(card), key, "application/json", holder)
+	f.Add(true, id.String()+"/attempts", []byte(card), key, "application/json", loser)
+	f.Add(true, id.String()+"/attempts", []byte(`{"payment":{"confirmation_token":"tok"}}`), key, "application/json", holder)
+	f.Add(false, id.String(), []byte{}, key, "", holder)
+	f.Add(false, id.String(), []byte("{}"), "", "text/plain", "")
+	f.Add(false, "x/attempts", []byte{}, "", "", "Basic x")
+	c := &wisher{}
+	s, err := New(Config{Remembered: 64}, Deps{
+		Keyring: keys, Publisher: c, Directory: c, Gate: c, States: c, Limiter: rules.Limiter, Proxies: rules.Proxies,
+		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, post bool, rest string, body []byte, key, contentType, authorization string) {
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&fasthttp.Request{}, nil, nil)
+		ctx.Request.Header.SetMethod("DELETE")
+		if post {
+			ctx.Request.Header.SetMethod("POST")
+		}
+		ctx.Request.SetRequestURI("/v1/donations/" + rest)
+		ctx.Request.Header.SetContentType(contentType)
+		if key != "" {
+			ctx.Request.Header.Set("Idempotency-Key", key)
+		}
+		if authorization != "" {
+			ctx.Request.Header.Set("Authorization", authorization)
+		}
+		ctx.Request.SetBody(body)
+		c.published = nil
+		s.handle(&ctx)
+
+		status, out := ctx.Response.StatusCode(), ctx.Response.Body()
+		switch status {
+		case 202, 400, 401, 403, 404, 405, 415, 422, 429, 503:
+		default:
+			t.Fatalf("%d %s", status, out)
+		}
+		if stored := status == 202 || status == 503; stored != (len(c.published) == 1) || len(c.published) > 1 {
+			t.Fatalf("%d with %d publications: %s", status, len(c.published), out)
+		}
+		for _, r := range c.published {
+			// Nothing but the holder's own, and a record that a ledger can read back.
+			if authorization != holder && !strings.Contains(authorization, strings.TrimPrefix(holder, "Bearer ")) {
+				t.Fatalf("published for %q", authorization)
+			}
+			data := envelope.AppendRequest(envelope.AppendHeader(nil, envelope.Header{ID: [16]byte{1}}), &r)
+			if _, err := envelope.Decode(data, func(_ int, back envelope.Record, _ []byte, err error) {
+				if err != nil || *back.Request != r {
+					t.Fatalf("published %+v, read back %+v, %v", r, back.Request, err)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !json.Valid(out) {
+			t.Fatalf("not JSON: %s", out)
+		}
+		if rules.Requests.Taken() != 0 || rules.Reads.Taken() != 0 {
+			t.Fatal("a place was not given back")
+		}
+	})
+}
+
+// wisher is a world in which every donation has failed. It publishes the wishes
+// whose tokens end in an even byte.
+type wisher struct {
+	world
+	published []envelope.Request
+}
+
+func (w *wisher) PublishRequest(_ ledger.Book, r *envelope.Request) error {
+	c := *r
+	c.ConfirmationToken = strings.Clone(r.ConfirmationToken)
+	w.published = append(w.published, c)
+	if n := len(r.ConfirmationToken); n > 0 && r.ConfirmationToken[n-1]%2 == 1 {
+		return ingest.ErrUnknown
+	}
+	return nil
+}
+
+func (w *wisher) AskDonation(context.Context, ingest.ID) (ledger.State, error) {
+	return ledger.State{Found: true, Book: ledger.Live, Status: "failed", Reason: "declined", AttemptNo: 1}, nil
+}

@@ -121,7 +121,8 @@ type wish struct {
 	ctx      *fasthttp.RequestCtx
 	route    route
 	donation ingest.ID
-	received time.Time // UTC, whole microseconds
+	begun    time.Time // by the server's clock
+	received time.Time // begun in UTC, whole microseconds: what is stored
 	source   uint64
 }
 
@@ -137,7 +138,8 @@ func (q *wish) enter() bool {
 		q.refuse(&problem.Problem{Kind: problem.NotReady})
 		return false
 	}
-	q.received = q.s.now().UTC().Truncate(time.Microsecond)
+	q.begun = q.s.now()
+	q.received = q.begun.UTC().Truncate(time.Microsecond)
 	return true
 }
 
@@ -192,7 +194,7 @@ func (q *wish) slowEnough() bool {
 	if credential := onlyHeader(&q.ctx.Request.Header, rehearsalHeader); len(credential) > 0 && q.s.deps.Keyring.IsRehearsal(credential) {
 		return true
 	}
-	if wait, ok := q.s.deps.Limiter.Allow(q.source, client, q.received); !ok {
+	if wait, ok := q.s.deps.Limiter.Allow(q.source, client, q.begun); !ok {
 		q.s.refuseTooFast(q.ctx, q.route, q.instance(), wait)
 		return false
 	}

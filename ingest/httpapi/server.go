@@ -37,6 +37,8 @@ type Server struct {
 	metrics    *metrics
 	remembered *remembered
 	waiters    waiters
+	// askFirst is askAgainFirst; a test sets another, to hear only news.
+	askFirst time.Duration
 	scratches  sync.Pool // *scratch
 	quick      map[problem.Kind]quickRefusal
 
@@ -58,6 +60,7 @@ func New(c Config, d Deps) (*Server, error) {
 	}
 	s := &Server{config: c.withDefaults(), deps: d, now: d.Now, log: d.Log}
 	s.stopping = make(chan struct{})
+	s.askFirst = askAgainFirst
 	s.remembered = newRemembered(s.config.Remembered)
 	s.scratches.New = func() any { return newScratch() }
 	s.quick = quickRefusals()

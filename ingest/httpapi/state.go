@@ -137,7 +137,8 @@ func appendState(b []byte, id ingest.ID, who asker, v *view) []byte {
 	return append(b, '}')
 }
 
-// appendHeld appends the members that only the holder may see.
+// appendHeld appends the members that only the holder may see. What the card's bank
+// said is told in plain words and never by its code.
 func appendHeld(b []byte, st *ledger.State) []byte {
 	b = append(b, `,"amount_minor":`...)
 	b = strconv.AppendInt(b, st.AmountMinor, 10)
@@ -167,6 +168,10 @@ func appendHeld(b []byte, st *ledger.State) []byte {
 	if st.Dispute != "" {
 		b = append(b, `,"dispute":`...)
 		b = problem.AppendString(b, st.Dispute)
+	}
+	if text := payments.Words(st.Status, payments.FailReason(st.Reason), payments.Decline(st.Decline)); text != "" {
+		b = append(b, `,"status_text":`...)
+		b = problem.AppendString(b, text)
 	}
 	if st.Status == payments.StatusRequiresAction && st.ClientSecret != "" {
 		b = appendNextAction(b, st.ClientSecret)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"spillway/ingest"
 	"spillway/ingest/admission"
 	"spillway/ingest/keyring"
@@ -48,7 +50,8 @@ func TestState_EachCase(t *testing.T) {
 	stale := `{"id":"` + id.String() + `","status":"accepted","stale":true}`
 	held := `{"id":"` + id.String() + `","status":"accepted","stale":false,"conflict":false,"amount_minor":5425,"fee_cover_minor":175,"currency":"USD",` +
 		`"lines":[{"campaign":"river-school","amount_minor":5000},{"campaign":"food-bank","amount_minor":250}],` +
-		`"accepted_at":"2026-11-22T12:00:00.123456Z","recorded_at":"2026-11-22T12:00:01.123456Z","attempt_no":1,"refunded_minor":0}`
+		`"accepted_at":"2026-11-22T12:00:00.123456Z","recorded_at":"2026-11-22T12:00:01.123456Z","attempt_no":1,"refunded_minor":0,` +
+		`"status_text":"Your donation is safe with us. Your card will be charged soon; there is nothing more to do."}`
 	loser := `{"id":"` + id.String() + `","status":"accepted","stale":false,"conflict":true}`
 
 	body := func(name string, r *reply, want string) {
@@ -265,5 +268,137 @@ func TestState_StatusIsEscaped(t *testing.T) {
 	h.states.put(idOf(key), odd)
 	if r := h.ask(t, ""); r.status != 200 || r.str("status") != odd.Status || strings.Contains(r.body, "<") {
 		t.Errorf("%d %s", r.status, fmt.Sprintf("%q", r.body))
+	}
+}
+
+// What became of the payment, as the holder, everybody else and the loser see it.
+func TestState_OfThePayment(t *testing.T) {
+	h := serve(t, options{})
+	id := idOf(key)
+	for name, c := range map[string]struct {
+		change func(*ledger.State)
+		public string         // members between status and stale
+		held   map[string]any // beside those of every state
+		words  string         // within status_text
+	}{
+		"charging, with a queue": {func(s *ledger.State) { s.Status, s.ExpectedWait = "charging", 61*time.Second+1 }, "",
+			map[string]any{"expected_wait_seconds": 62.0}, "being charged"},
+		"accepted, nobody knows how long": {func(s *ledger.State) {}, "", nil, "safe with us"},
+		"waits for the donor": {func(s *ledger.State) { s.Status, s.ClientSecret = "requires_action", "pi_3Abc_secret_Xyz" }, "",
+			map[string]any{"next_action": map[string]any{"type": "use_stripe_sdk", "client_secret": "pi_3Abc_secret_Xyz", "intent": "pi_3Abc"}}, "confirm"},
+		"waits for the donor, no secret yet": {func(s *ledger.State) { s.Status = "requires_action" }, "", nil, "confirm"},
+		"a secret that is stale":             {func(s *ledger.State) { s.Status, s.ClientSecret = "succeeded", "pi_3Abc_secret_Xyz" }, "", nil, "Thank you"},
+		"declined": {func(s *ledger.State) {
+			s.Status, s.Reason, s.Decline, s.AttemptNo = "failed", "declined", "insufficient_funds", 3
+		},
+			`,"reason":"declined"`, map[string]any{"reason": "declined", "attempt_no": 3.0}, "enough funds"},
+		"card needed again": {func(s *ledger.State) { s.Status, s.Reason = "failed", "card_needed" },
+			`,"reason":"card_needed"`, map[string]any{"reason": "card_needed"}, "did not decline"},
+		"abandoned": {func(s *ledger.State) { s.Status, s.Reason = "failed", "abandoned" }, `,"reason":"abandoned"`,
+			map[string]any{"reason": "abandoned"}, "not confirmed in time"},
+		"part refunded": {func(s *ledger.State) { s.Status, s.RefundedMinor = "succeeded", 425 }, "", map[string]any{"refunded_minor": 425.0}, "Thank you"},
+		"refunded":      {func(s *ledger.State) { s.Status, s.RefundedMinor = "refunded", 5425 }, "", map[string]any{"refunded_minor": 5425.0}, "given back"},
+		"disputed":      {func(s *ledger.State) { s.Status, s.Dispute = "disputed", "lost" }, "", map[string]any{"dispute": "lost"}, "questioned"},
+		"dispute won":   {func(s *ledger.State) { s.Status, s.Dispute = "succeeded", "won" }, "", map[string]any{"dispute": "won"}, "Thank you"},
+		"canceled":      {func(s *ledger.State) { s.Status = "canceled" }, "", nil, "not charged"},
+	} {
+		state := recorded()
+		c.change(&state)
+		h.states.put(id, state)
+		public := `{"id":"` + id.String() + `","status":"` + state.Status + `"` + c.public + `,"stale":false`
+		if r := h.ask(t, ""); r.status != 200 || r.body != public+"}" {
+			t.Errorf("%s, to everybody:\n got %s\nwant %s}", name, r.body, public)
+		}
+		if r := h.ask(t, "", h.bearer(keyring.Accepted, lost)); r.status != 200 || r.body != public+`,"conflict":true}` {
+			t.Errorf("%s, to the loser:\n got %s\nwant %s", name, r.body, public+`,"conflict":true}`)
+		}
+		r := h.ask(t, "", h.bearer(keyring.Unknown, won))
+		if r.status != 200 || !strings.HasPrefix(r.body, public+`,"conflict":false,"amount_minor":5425,`) || !strings.Contains(r.str("status_text"), c.words) {
+			t.Errorf("%s, to the holder: %d %s", name, r.status, r.body)
+		}
+		want := map[string]any{"attempt_no": 1.0, "refunded_minor": 0.0}
+		for member, value := range c.held {
+			want[member] = value
+		}
+		got := map[string]any{}
+		for _, member := range []string{"reason", "attempt_no", "refunded_minor", "dispute", "next_action", "expected_wait_seconds"} {
+			if value, given := r.json[member]; given {
+				got[member] = value
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, to the holder (-want +got):\n%s", name, diff)
+		}
+		if strings.Contains(r.body, "insufficient_funds") {
+			t.Errorf("%s: a code of the bank's is told: %s", name, r.body)
+		}
+	}
+}
+
+// News wakes the long polls of its donation, and no others.
+func TestState_NewsWakesTheLongPoll(t *testing.T) {
+	h := serve(t, options{})
+	h.HearOnlyNews()
+	h.states.put(idOf(key), recorded())
+	other := idOf("another-donation-1")
+	h.states.put(other, recorded())
+	poll := func(id ingest.ID) *bufio.Reader {
+		c := h.dial(t)
+		if _, err := io.WriteString(c, request("GET", "/v1/donations/"+id.String()+"?wait=20", "")); err != nil {
+			t.Fatal(err)
+		}
+		return bufio.NewReader(c)
+	}
+	mine, too, others := poll(idOf(key)), poll(idOf(key)), poll(other)
+	eventually(t, "they wait", func() bool { return h.Waiting(idOf(key)) == 2 && h.Waiting(other) == 1 })
+	asked := h.states.questions()
+	h.Changed([][16]byte{{1}, other}) // nothing has changed: they wait on
+	eventually(t, "the news is asked about", func() bool { return h.states.questions() == asked+1 })
+	changed := recorded()
+	changed.Status, changed.ClientSecret = "requires_action", "pi_1_secret_2"
+	h.states.put(idOf(key), changed)
+	h.Changed([][16]byte{idOf(key), idOf(key), idOf(key)})
+	for _, r := range []*bufio.Reader{mine, too} {
+		if got := read(t, r, "GET"); got.status != 200 || got.str("status") != "requires_action" {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	eventually(t, "they have left", func() bool { return h.Waiting(idOf(key)) == 0 })
+	changed.Status = "succeeded"
+	h.states.put(other, changed)
+	h.Changed([][16]byte{other})
+	if got := read(t, others, "GET"); got.str("status") != "succeeded" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// Each thing that a donor would read differently ends a long poll.
+func TestState_EveryChangeEndsTheLongPoll(t *testing.T) {
+	for name, change := range map[string]func(*ledger.State){
+		"status":        func(s *ledger.State) { s.Status = "succeeded" },
+		"reason":        func(s *ledger.State) { s.Reason = "abandoned" },
+		"another card":  func(s *ledger.State) { s.AttemptNo = 2 },
+		"client secret": func(s *ledger.State) { s.ClientSecret = "pi_1_secret_3" },
+		"a part refund": func(s *ledger.State) { s.RefundedMinor = 1 },
+		"dispute":       func(s *ledger.State) { s.Dispute = "won" },
+		"conflict":      func(s *ledger.State) { s.Conflicts = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := serve(t, options{})
+			h.HearOnlyNews()
+			h.states.put(idOf(key), recorded())
+			c := h.dial(t)
+			if _, err := io.WriteString(c, request("GET", "/v1/donations/"+idOf(key).String()+"?wait=30", "")); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it waits", func() bool { return h.Waiting(idOf(key)) == 1 })
+			changed := recorded()
+			change(&changed)
+			h.states.put(idOf(key), changed)
+			h.Changed([][16]byte{idOf(key)})
+			if r := read(t, bufio.NewReader(c), "GET"); r.status != 200 { // the connection's own deadline is 20 s
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
 	}
 }

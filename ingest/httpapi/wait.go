@@ -7,9 +7,10 @@ import (
 	"spillway/ingest"
 )
 
-// awaitChange asks again, at once when news of the donation comes and else gently, until the answer differs from first, the time
-// is over or the server stops, and returns the newest truth. With every waiting
-// place taken it does not wait at all.
+// awaitChange asks again, at once when news of the donation comes and gently when
+// none does, until the answer differs from first, the time is over or the server
+// stops, and returns the newest truth. With every waiting place taken it does not
+// wait at all. News that came before it listened is seen at its second question.
 //
 // Once the ledger has told a donation's state, a question without an answer
 // leaves that state standing, marked stale.
@@ -22,11 +23,11 @@ func (s *Server) awaitChange(id ingest.ID, first view, seconds int) view {
 	defer leave()
 	over := time.NewTimer(time.Duration(seconds) * time.Second)
 	defer over.Stop()
-	again := time.NewTimer(askAgainFirst)
+	again := time.NewTimer(s.askFirst)
 	defer again.Stop()
 
 	latest := first
-	for pause := askAgainFirst; ; {
+	for pause := s.askFirst; ; {
 		select {
 		case <-over.C:
 			return latest
@@ -34,7 +35,7 @@ func (s *Server) awaitChange(id ingest.ID, first view, seconds int) view {
 			return latest
 		case <-again.C:
 		case <-news:
-			pause = askAgainFirst // where one change is, the next is often near
+			pause = s.askFirst // where one change is, the next is often near
 		}
 		next := s.ask(id)
 		if next.stale && latest.state.Found {
@@ -44,7 +45,7 @@ func (s *Server) awaitChange(id ingest.ID, first view, seconds int) view {
 		if changed(&first, &latest) {
 			return latest
 		}
-		pause = min(pause+pause/2, askAgainMax)
+		pause = min(pause+pause/2, max(askAgainMax, s.askFirst))
 		again.Reset(pause + rand.N(pause/4)) // spread: a page full of donors asked together
 	}
 }
