@@ -38,9 +38,9 @@ type Server struct {
 	remembered *remembered
 	waiters    waiters
 	// askFirst is askAgainFirst; a test sets another, to hear only news.
-	askFirst time.Duration
-	scratches  sync.Pool // *scratch
-	quick      map[problem.Kind]quickRefusal
+	askFirst  time.Duration
+	scratches sync.Pool // *scratch
+	quick     map[problem.Kind]quickRefusal
 
 	stopping chan struct{} // closed when Shutdown begins: long polls answer then
 	stopOnce sync.Once
