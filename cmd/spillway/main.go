@@ -31,14 +31,15 @@ Every flag has an environment variable: --ops-listen is SPILLWAY_OPS_LISTEN.`
 type commands struct {
 	config.Logging
 
-	Up       upCommand       `cmd:"" help:"Everything on one machine: broker, database, every role, a demo giving day."`
-	Ingest   ingestCommand   `cmd:"" help:"A front-end: takes donations, shows totals. Needs the broker and the secrets."`
-	Ledger   ledgerCommand   `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
-	Secrets  secretsCommand  `cmd:"" help:"Make a fresh secrets file."`
-	Verify   verifyCommand   `cmd:"" help:"Check in the database and on the broker what must hold."`
-	Bench    benchCommand    `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
-	Rehearse rehearseCommand `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
+	Up        upCommand        `cmd:"" help:"Everything on one machine: broker, database, every role, a demo giving day."`
+	Ingest    ingestCommand    `cmd:"" help:"A front-end: takes donations, shows totals. Needs the broker and the secrets."`
+	Ledger    ledgerCommand    `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
+	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
+	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
+	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
+	Rehearse  rehearseCommand  `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
+	Stripesim stripesimCommand `cmd:"" help:"A stand-in for the processor's API: no money moves, everything can go wrong."`
 }
 
 // process is what a command gets from the one that started it.
