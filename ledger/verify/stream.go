@@ -130,7 +130,7 @@ func waitingResult(scope string) Result {
 
 func recordedResult(scope string) Result {
 	return Result{Check: "recorded", Invariant: "I1", Scope: scope,
-		Holds: "every donation below the ack floor is recorded as it was sent, or is a conflict or in quarantine"}
+		Holds: "every donation and request below the ack floor is recorded as it was sent, or is a conflict or in quarantine"}
 }
 
 func sentResult(book ledger.Book) Result {
@@ -159,9 +159,10 @@ type comparison struct {
 	proof *proof
 
 	// next is the sequence that a reading of everything comes to next.
-	next  uint64
-	batch []sentDonation
-	// raw backs the batch's sentDonation.raw.
+	next     uint64
+	batch    []sentDonation
+	requests []sentRequest
+	// raw backs the raw of both.
 	raw []byte
 	// suspects are offenders unless their payload turns out to be in quarantine.
 	suspects []suspect
@@ -289,18 +290,20 @@ func (c *comparison) message(sequence uint64, data []byte) error {
 			c.suspect(sequence, place(c.book, c.shard, sequence, index), "unreadable record, acknowledged and not in quarantine", raw)
 			return
 		}
-		if r.Donation == nil {
-			return
-		}
 		begin := len(c.raw)
 		c.raw = append(c.raw, raw...)
-		c.batch = append(c.batch, sentDonation{r.Donation, sequence, index, c.raw[begin:len(c.raw):len(c.raw)]})
+		raw = c.raw[begin:len(c.raw):len(c.raw)]
+		if r.Request != nil {
+			c.requests = append(c.requests, sentRequest{r.Request, sequence, index, raw})
+			return
+		}
+		c.batch = append(c.batch, sentDonation{r.Donation, sequence, index, raw})
 	})
 	if err != nil {
 		c.res.Examined++
 		c.suspect(sequence, place(c.book, c.shard, sequence, -1), "unreadable envelope, acknowledged and not in quarantine", data)
 	}
-	if len(c.batch) >= lookupDonations || len(c.suspects) >= lookupDonations {
+	if max(len(c.batch), len(c.requests), len(c.suspects)) >= lookupDonations {
 		return c.flush()
 	}
 	return nil
@@ -314,11 +317,16 @@ func (c *comparison) suspect(sequence uint64, id, detail string, payload []byte)
 	}
 }
 
-// flush compares the waiting donations with their rows, and accuses the suspects
-// that are not in quarantine.
+// flush compares the waiting donations and requests with their rows, and accuses
+// the suspects that are not in quarantine.
 func (c *comparison) flush() error {
 	if len(c.batch) > 0 {
 		if err := c.flushBatch(); err != nil {
+			return err
+		}
+	}
+	if len(c.requests) > 0 {
+		if err := c.flushRequests(); err != nil {
 			return err
 		}
 	}
@@ -337,7 +345,7 @@ func (c *comparison) flush() error {
 			}
 		}
 	}
-	c.batch, c.raw, c.suspects = c.batch[:0], c.raw[:0], c.suspects[:0]
+	c.batch, c.requests, c.raw, c.suspects = c.batch[:0], c.requests[:0], c.raw[:0], c.suspects[:0]
 	if c.Deep {
 		c.Progress("compare "+c.res.Scope, c.res.Examined, 0)
 	}

@@ -69,6 +69,7 @@ type world struct {
 	readErr     error
 	rows        []envelope.Donation
 	conflicts   []envelope.Donation
+	requests    []envelope.Request
 	quarantined [][]byte
 	snapshots   []*campaigns.Snapshot
 	slots       []campaigns.SlotRow
@@ -127,6 +128,15 @@ func (w *world) Conflicts(_ context.Context, _ ledger.Book, ids []ingest.ID, vis
 	for i := range w.conflicts {
 		if slices.Contains(ids, w.conflicts[i].ID) {
 			visit(w.conflicts[i].ID, w.conflicts[i].Fingerprint)
+		}
+	}
+	return nil
+}
+
+func (w *world) Requests(_ context.Context, book ledger.Book, ids []ingest.RequestID, visit func(ingest.RequestID, ingest.ID, string)) error {
+	for _, r := range w.requests {
+		if book == ledger.Live && slices.Contains(ids, r.ID) {
+			visit(r.ID, r.Donation, r.Kind.String())
 		}
 	}
 	return nil

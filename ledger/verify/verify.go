@@ -38,6 +38,8 @@ type Database interface {
 	Donations(ctx context.Context, book ledger.Book, ids []ingest.ID, visit func(row int64, d *envelope.Donation)) error
 	// Conflicts visits the recorded conflicts of the donations among ids.
 	Conflicts(ctx context.Context, book ledger.Book, ids []ingest.ID, visit func(id ingest.ID, fp ingest.Fingerprint)) error
+	// Requests visits the stored requests among ids; kind is envelope.Kind's word.
+	Requests(ctx context.Context, book ledger.Book, ids []ingest.RequestID, visit func(id ingest.RequestID, donation ingest.ID, kind string)) error
 	// Quarantined visits those of the payload hashes (SHA-256) that are in quarantine.
 	Quarantined(ctx context.Context, book ledger.Book, hashes [][32]byte, visit func(hash [32]byte)) error
 	// Rows visits every recorded donation, in no order.

@@ -154,6 +154,17 @@ func (s *Snapshot) Conflicts(ctx context.Context, book ledger.Book, ids []ingest
 		})
 }
 
+// Requests visits the stored requests among ids.
+func (s *Snapshot) Requests(ctx context.Context, book ledger.Book, ids []ingest.RequestID, visit func(id ingest.RequestID, donation ingest.ID, kind string)) error {
+	var id, donation [16]byte
+	var kind string
+	return s.each(ctx, book, "SELECT request, donation_id, kind FROM requests WHERE request = ANY ($1::uuid[])",
+		[]any{uuids(ids)}, []any{&id, &donation, &kind}, func() error {
+			visit(id, donation, kind)
+			return nil
+		})
+}
+
 // Quarantined visits those of the payload hashes (SHA-256) that are in quarantine.
 func (s *Snapshot) Quarantined(ctx context.Context, book ledger.Book, hashes [][32]byte, visit func(hash [32]byte)) error {
 	asked := make([][]byte, len(hashes))
@@ -207,7 +218,7 @@ func (s *Snapshot) Slots(ctx context.Context, book ledger.Book, visit func(slot 
 		})
 }
 
-func uuids(ids []ingest.ID) []pgtype.UUID {
+func uuids[ID ~[16]byte](ids []ID) []pgtype.UUID {
 	all := make([]pgtype.UUID, len(ids))
 	for i, id := range ids {
 		all[i] = pgtype.UUID{Bytes: id, Valid: true}
