@@ -109,7 +109,7 @@ func gift(key string, campaigns ...string) *envelope.Donation {
 	hash := sha256.Sum256([]byte(fmt.Sprint(key, campaigns)))
 	d := &envelope.Donation{
 		ID: ingest.DeriveID([]byte(key)), ReceivedAt: now, TokenExpiresAt: now.Add(time.Hour),
-		Source: uint64(hash[20])<<32 | uint64(hash[21])<<24 | uint64(hash[22])<<16 | uint64(hash[23])<<8 | uint64(hash[24]),
+		Source:   uint64(hash[20])<<32 | uint64(hash[21])<<24 | uint64(hash[22])<<16 | uint64(hash[23])<<8 | uint64(hash[24]),
 		Currency: "USD", FeeCoverMinor: 30, ConfirmationToken: "ctoken_card_visa",
 	}
 	d.AmountMinor = d.FeeCoverMinor
