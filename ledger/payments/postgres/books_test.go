@@ -116,6 +116,18 @@ func (b *books) load(t testing.TB, id [16]byte) payments.Payment {
 	return p
 }
 
+// ask stores the donor's request that a fact carries out, as recording does.
+func (b *books) ask(t testing.TB, f *payments.Fact) {
+	t.Helper()
+	const insert = "INSERT INTO requests (request, donation_id, kind, token, expires_at, received_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"
+	switch {
+	case f.Card != nil:
+		b.exec(t, insert, f.Card.Request, f.Donation, "attempt", f.Card.Token, f.Card.ExpiresAt, f.At)
+	case f.Cancel != nil:
+		b.exec(t, insert, f.Cancel.Request, f.Donation, "cancellation", "", nil, f.At)
+	}
+}
+
 // number runs a query of one number on the live book.
 func (b *books) number(t testing.TB, sql string, args ...any) (n int64) {
 	t.Helper()
