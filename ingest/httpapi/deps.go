@@ -78,7 +78,7 @@ type Check struct {
 	Ready func() error
 }
 
-// Deps is what the server works with. All but Next, Checks, Registerer and Now
+// Deps is what the server works with. All but Next, Bodies, Checks, Registerer and Now
 // are required.
 type Deps struct {
 	Keyring   *keyring.Keyring
@@ -97,6 +97,9 @@ type Deps struct {
 	// Next is offered what is not intake's own route; it answers and returns
 	// true, or leaves the request alone and returns false.
 	Next func(*fasthttp.RequestCtx) bool
+	// Bodies says how many bytes a body may hold at those of Next's paths that take
+	// more than a donation does, such as the processor's events.
+	Bodies map[string]int
 	// Checks are added to /readyz.
 	Checks []Check
 

@@ -96,7 +96,16 @@ func New(c Config, d Deps) (*Server, error) {
 		CloseOnShutdown:              true,
 		LazyRequestTime:              true, // the injected clock is the only one that is read
 	}
+	if len(d.Bodies) > 0 {
+		s.http.HeaderReceived = s.headerReceived
+	}
 	return s, nil
+}
+
+// headerReceived lets larger bodies through where Deps.Bodies says so. It is called
+// for every request, before its body is read.
+func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	return fasthttp.RequestConfig{MaxRequestBodySize: s.deps.Bodies[string(h.RequestURI())]} // zero leaves the server's own
 }
 
 // Serve answers connections of ln until Shutdown, and returns nil then. It is
