@@ -54,7 +54,9 @@ func (k *bucket) fill(now time.Time) {
 		k.tokens += passed * k.rate(k.filledAt)
 	}
 	k.filledAt = now
-	k.tokens = min(k.tokens, max(1, bucketHolds.Seconds()*k.rate(now)))
+	// One call beside what is saved up: the one that is being waited for, at rates so
+	// low that a moment's delay would spill it.
+	k.tokens = min(k.tokens, 1+bucketHolds.Seconds()*k.rate(now))
 }
 
 // whole is how many calls may be made now, after fill.
