@@ -61,7 +61,7 @@ type Config struct {
 	Slow time.Duration
 	// HangMax bounds how long an answer that never comes is not given; 0 is 60 s.
 	HangMax time.Duration
-	// DonationKey is the metadata that names a donation in the books; empty is "donation_id".
+	// DonationKey is the metadata that names a donation in the books; empty is "donation".
 	DonationKey string
 
 	Log *slog.Logger // nil is slog.Default()
@@ -112,7 +112,7 @@ const (
 	feeBasisPointsDefault = 290
 	feeFixedDefault       = 30
 	feeDisputeDefault     = 1500
-	donationKeyDefault    = "donation_id"
+	donationKeyDefault    = "donation"
 )
 
 // Validate reports everything that is wrong at once.

@@ -12,7 +12,7 @@ func TestCharge_SucceedsInOneCallWithItsFee(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Status != stripe.PaymentIntentStatusSucceeded || p.AmountReceived != 5000 || p.LatestCharge == nil || p.Metadata["donation_id"] != "d-1" {
+	if p.Status != stripe.PaymentIntentStatusSucceeded || p.AmountReceived != 5000 || p.LatestCharge == nil || p.Metadata["donation"] != "d-1" {
 		t.Errorf("got %+v", p)
 	}
 	txn := p.LatestCharge.BalanceTransaction

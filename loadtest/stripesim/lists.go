@@ -278,19 +278,23 @@ func (s *Server) showEvent(q *call, r *renderer) *apiError {
 	return nil
 }
 
-// showToken shows a token of the test helper; one that was never made here is known
-// by the intent that it was used for. A test token that many intents were confirmed
-// with is nobody's: it is not found.
+// showToken shows a token of the test helper. Any other is known by the intent that
+// it was used for, and is unused before. A test token that many intents were
+// confirmed with is nobody's: it is not found, because to name none, or any, would
+// be a lie about somebody's money.
 func (s *Server) showToken(q *call, r *renderer) *apiError {
 	if r.object(tokenKind, s.ids.number(tokenKind, q.id)) {
 		return nil
 	}
-	used, ok := s.uses[hashToken(q.id)]
-	p, there := s.intents.get(used)
-	if !ok || !there {
+	used := s.uses[hashToken(q.id)]
+	created := r.now
+	if p, ok := s.intents.get(used); ok {
+		created = p.created
+	}
+	if used == ambiguous || !strings.HasPrefix(q.id, tokenPrefix) {
 		return noSuch("confirmation_token", q.id)
 	}
-	r.token(q.id, p.created, p.created+int64(s.cfg.TokenLife/time.Second), used, cardOfToken(q.id), "")
+	r.token(q.id, created, created+int64(s.cfg.TokenLife/time.Second), used, cardOfToken(q.id), "")
 	return nil
 }
 

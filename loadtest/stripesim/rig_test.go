@@ -82,7 +82,7 @@ func (r *rig) charge(key string, amount int64, token string, more ...func(*strip
 		Amount: stripe.Int64(amount), Currency: stripe.String("usd"), Confirm: stripe.Bool(true),
 		ConfirmationToken: stripe.String(token),
 	}
-	p.AddMetadata("donation_id", key)
+	p.AddMetadata("donation", key)
 	if key != "" {
 		p.SetIdempotencyKey(key)
 	}

@@ -1,0 +1,49 @@
+package stripesim
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"testing"
+)
+
+// BenchmarkIntents creates and confirms intents through the handler, as calls of
+// their own keys: what the stand-in itself costs, without the network. One core:
+// go test -run '^$' -bench Intents -cpu 1.
+func BenchmarkIntents(b *testing.B) {
+	s, err := New(Config{Data: b.TempDir(), Seed: 7})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		n := strconv.Itoa(i)
+		body := "amount=5000&currency=usd&confirm=true&confirmation_token=ctoken_rehearsal_" + n +
+			"&automatic_payment_methods[enabled]=true&expand[0]=latest_charge.balance_transaction" +
+			"&metadata[donation]=01890a5d-ac96-774b-bcce-" + fmt.Sprintf("%012d", i) + "&metadata[attempt]=1&metadata[book]=live&metadata[campaigns]=river-school"
+		r := httptest.NewRequest(http.MethodPost, "/v1/payment_intents", bytes.NewReader([]byte(body)))
+		r.Header.Set("Idempotency-Key", "spillway:"+n+":1")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Body.String())
+		}
+		if _, err := io.Copy(io.Discard, w.Body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	n := float64(s.Stats().Intents)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "intents/s")
+	b.ReportMetric(float64(m.HeapAlloc)/n, "heap-B/intent")
+	b.ReportMetric(float64(s.Stats().LogBytes)/n, "log-B/intent")
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
