@@ -41,11 +41,11 @@ func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answe
 			return a
 		}
 		// A failure that is stored under the key comes back for a day, whatever became
-		// of the call. The token is the fence: while the processor says that it is unused,
-		// nothing was charged with it, and whatever still may be under way with it and the
-		// next call cannot both succeed. Each repeat walks the same keys again, so a
-		// crash in between changes nothing.
-		if look := c.lookAtToken(ctx, ch); look.Kind != payments.Retry {
+		// of the call, which is over. When nothing was done, another key may be tried: the
+		// token, of single use, is the fence between this call and whatever still may
+		// come of the one before. Each repeat walks the same keys again, so a crash in
+		// between changes nothing.
+		if look := c.Look(ctx, ch); look.Kind != payments.Retry {
 			return look
 		}
 		if fresh == freshKeysMax {

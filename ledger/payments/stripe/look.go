@@ -13,13 +13,12 @@ import (
 )
 
 const (
-	// lookPagesMax bounds the pages of a list that one Look reads: at the processor's
-	// 25 calls a second this is more than what lookAround holds.
+	// lookPagesMax bounds the pages of a list that one Look reads, four thousand
+	// intents: reads are rationed. Beyond it only the token and the sweeps can tell.
 	lookPagesMax = 40
-	// lookBefore and lookAfter are how far around its first call an intent may have
-	// been made: our clock and the processor's differ, and a call may have waited there.
+	// lookBefore is how far our clock may be ahead of the processor's, which dates
+	// intents in whole seconds.
 	lookBefore = 30 * time.Second
-	lookAfter  = 90 * time.Second
 	// refundPagesMax bounds the pages of one charge's refunds.
 	refundPagesMax = 10
 )
@@ -28,7 +27,7 @@ const (
 // processor may have forgotten. It asks for the confirmation token, which names
 // the intent that used it; where the token is gone, for intents with our
 // donation: search, which is behind and proves nothing when empty, then the list
-// of those made around the first call.
+// of all that were made since the first call.
 //
 // Intent is what it is now, authoritative for the attempt; Retry with the detail
 // lookedNothing: no call of this attempt was carried out; Unknown: look again
@@ -159,17 +158,17 @@ func (c *Client) lookBySearch(ctx context.Context, ch *payments.Charge) payments
 	return nothing()
 }
 
-// lookByList reads the intents made around the first call. Retry: there is none of
-// this donation.
+// lookByList reads the intents made since the first call: any repeat may have been
+// the one that was carried out. Retry: there is none of this donation.
 func (c *Client) lookByList(ctx context.Context, ch *payments.Charge) payments.Answer {
 	since := ch.FirstCalledAt
-	if since.IsZero() {
-		since = c.cfg.Now()
+	if since.IsZero() { // this very call was the first
+		since = c.cfg.Now().Add(-2 * c.cfg.Timeout)
 	}
 	cursor := ""
 	for range lookPagesMax {
 		rows, next, err := page[intent](ctx, c, listIntents, "/v1/payment_intents",
-			listForm(since.Add(-lookBefore), since.Add(lookAfter), cursor, "data."+expandFee))
+			listForm(since.Add(-lookBefore), time.Time{}, cursor, "data."+expandFee))
 		if err != nil {
 			return err.Answer
 		}
