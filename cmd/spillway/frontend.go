@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
 	"spillway/cache"
 	"spillway/cache/feed"
@@ -22,6 +23,8 @@ import (
 	"spillway/ingest/broker"
 	"spillway/ingest/httpapi"
 	"spillway/ingest/keyring"
+	"spillway/ingest/webhook"
+	"spillway/ledger/payments/stripe"
 )
 
 // How long the parts of a front-end may take to stop.
@@ -45,6 +48,7 @@ const burstMax = 1_000_000
 // nothing else.
 type frontEnd struct {
 	public   config.Public
+	webhooks []string // signing secrets of the processor's events
 	broker   broker.Config
 	secrets  *keyring.Keyring
 	listener net.Listener
@@ -79,6 +83,10 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		return err
 	}
 	group.Add("totals cache", quickStop, cached.Close)
+	events, err := f.events(b)
+	if err != nil {
+		return err
+	}
 	hub := live.New(live.Config{}, cached, totals, f.registry)
 	group.Go(ctx, "live totals", quickStop, hub.Run)
 	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, hub) })
@@ -94,13 +102,14 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
 		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
-		Next: reads.Handle, Checks: []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
+		Next: func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) }, Checks: []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
 		Registerer: f.registry, Log: f.log,
 	})
 	if err != nil {
 		return err
 	}
 	group.Go(ctx, "changes of donations", quickStop, func(ctx context.Context) error { return b.WatchChanges(ctx, f.server.Changed) })
+	group.Go(ctx, "news of payments", quickStop, func(ctx context.Context) error { return b.WatchChanges(ctx, f.server.Changed) })
 	f.ready = func() error { return errors.Join(gate.Ready(), all.Ready(), totals.Ready()) }
 	group.Go(ctx, "http", f.public.DrainWait+httpDrain+quickStop, func(ctx context.Context) error {
 		return f.serve(ctx, reads)
@@ -128,6 +137,30 @@ func (f *frontEnd) serve(ctx context.Context, reads *readapi.API) error {
 	defer cancel()
 	// Streams end first: they hold their connections for as long as a viewer looks.
 	return errors.Join(reads.Close(drain), f.server.Shutdown(drain), <-served)
+}
+
+// events takes the processor's events, when there is a secret to know them by;
+// without one the route does not exist, and the processor's dashboard says so.
+func (f *frontEnd) events(b *broker.Broker) (func(*fasthttp.RequestCtx) bool, error) {
+	if len(f.webhooks) == 0 {
+		f.log.Warn("no signing secret: the processor's events are not taken here", "route", webhook.Path)
+		return func(*fasthttp.RequestCtx) bool { return false }, nil
+	}
+	verifier, err := stripe.NewVerifier(f.webhooks, 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := webhook.New(webhook.Deps{Verify: verifier.Verify, Store: b.PublishWebhook, Log: f.log, Registerer: f.registry})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx *fasthttp.RequestCtx) bool {
+		if string(ctx.URI().PathOriginal()) != webhook.Path {
+			return false
+		}
+		endpoint.Handle(ctx)
+		return true
+	}, nil
 }
 
 // admission turns the flags into the house rules.

@@ -47,7 +47,7 @@ func (c *ingestCommand) Run(p *process) error {
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	f := &frontEnd{
 		public: c.Public, broker: brokerAt(c.Broker, c.Topology, nil, "spillway ingest "+nodeName()),
-		secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
+		webhooks: c.Webhooks.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
 	}
 	err = f.start(p.ctx, group)
 	if err == nil {

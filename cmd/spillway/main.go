@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,12 +35,13 @@ type commands struct {
 	Up        upCommand        `cmd:"" help:"Everything on one machine: broker, database, every role, a demo giving day."`
 	Ingest    ingestCommand    `cmd:"" help:"A front-end: takes donations, shows totals. Needs the broker and the secrets."`
 	Ledger    ledgerCommand    `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
+	Payments  paymentsCommand  `cmd:"" help:"Charges cards at the pace the processor allows; its pace. Needs the broker and the database."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
+	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
-	Stripesim stripesimCommand `cmd:"" help:"A stand-in for the processor's API: no money moves, everything can go wrong."`
 }
 
 // process is what a command gets from the one that started it.
@@ -67,7 +69,7 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&cli,
 		kong.Name("spillway"),
 		kong.Description(description),
-		kong.Vars{"data_default": config.DataDefault()},
+		kong.Vars{"data_default": config.DataDefault(), "pace_endpoint": endpointIntents},
 		kong.DefaultEnvars(config.Prefix),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpColumns}),
 		kong.Writers(stdout, stderr),
@@ -160,7 +162,7 @@ func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
 	switch {
 	case cfg.LogLevel != nil:
 		level = *cfg.LogLevel
-	case command == "up":
+	case command == "up", strings.HasPrefix(command, "payments pace"):
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}

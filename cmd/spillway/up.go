@@ -19,7 +19,9 @@ type upCommand struct{ config.Up }
 
 // Help is shown by --help.
 func (upCommand) Help() string {
-	return `Starts an embedded broker, a private Postgres, every role and a demo giving day, and keeps everything it writes in one folder. A restart continues where it was. Postgres' programs are found, or installed with the system's package manager where that needs no question.
+	return `Starts an embedded broker, a private Postgres, every role, a simulated payment processor and a demo giving day, and keeps everything it writes in one folder. A restart continues where it was. Postgres' programs are found, or installed with the system's package manager where that needs no question.
+
+With SPILLWAY_STRIPE_KEY set, cards are charged at Stripe; SPILLWAY_STRIPE_WEBHOOK_SECRETS must be set beside it, and rehearsals are not charged.
 
 Examples:
     spillway up
@@ -61,6 +63,9 @@ func (c *upCommand) Run(p *process) error {
 	u := &up{Up: c.Up, p: p, out: p.stdout, group: lifecycle.New(p.log)}
 	if c.Quiet {
 		u.out = io.Discard
+	}
+	if err := u.checkProcessor(); err != nil {
+		return err
 	}
 	u.progress = newProgress(u.out)
 	folder, err := onebox.OpenFolder(c.Data)
@@ -119,9 +124,6 @@ func (u *up) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := u.folder.WriteRun(u.run); err != nil {
-		return err
-	}
 	r := &recorder{
 		broker:   brokerAt(u.Broker, u.Topology, u.embedded, "spillway ledger "+nodeName()),
 		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log, idle: u.NoLedger,
@@ -131,15 +133,37 @@ func (u *up) start(ctx context.Context) error {
 	}
 	f := &frontEnd{
 		public: u.Public, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway ingest "+nodeName()),
-		secrets: secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log,
+		webhooks: u.Webhooks.Reveal(),
+		secrets:  secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log,
 	}
-	return u.progress.step("front-end", func() error {
-		if err := f.start(ctx, u.group); err != nil {
-			return err
-		}
-		u.operators.setReady(f.ready)
-		return u.await(ctx, f.ready)
-	}, func() string { return "takes donations" })
+	if err := u.progress.step("front-end", func() error { return f.start(ctx, u.group) }, func() string { return "takes donations" }); err != nil {
+		return err
+	}
+	// After the front-end, which hears the processor's events, so that it goes before.
+	if err := u.processor(ctx); err != nil {
+		return err
+	}
+	if err := u.folder.WriteRun(u.run); err != nil {
+		return err
+	}
+	if err := u.payments(ctx); err != nil {
+		return err
+	}
+	u.operators.setReady(f.ready)
+	return u.await(ctx, f.ready)
+}
+
+// payments starts to charge, unless other processes do.
+func (u *up) payments(ctx context.Context) error {
+	if u.NoPayments {
+		u.progress.note("payments    left to processes beside this one")
+		return nil
+	}
+	t := &till{
+		processor: u.Processor, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway payments "+nodeName()),
+		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log,
+	}
+	return u.progress.step("payments", func() error { return t.start(ctx, u.group) }, t.say)
 }
 
 // secrets sees to the installation's secrets.

@@ -206,6 +206,8 @@ type Run struct {
 	// PostgresSocketDir is where the private Postgres has its socket: outside the
 	// data folder when a socket's path there would be too long. "" without one.
 	PostgresSocketDir string `json:"postgres_socket_dir,omitempty"`
+	// SimulatorURL is the stand-in for the processor, "" when Stripe charges.
+	SimulatorURL string `json:"simulator_url,omitempty"`
 	// SecretsFile is the secrets file in use.
 	SecretsFile string `json:"secrets_file"`
 }

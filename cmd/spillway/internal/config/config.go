@@ -88,9 +88,12 @@ type Up struct {
 	Topology
 	Database
 	SecretsFile
+	Processor
+	Webhooks
 	PostgresBin string `placeholder:"DIR" type:"path" help:"Folder with the programs of the Postgres to use; searched for when not given."`
 	NoInstall   bool   `help:"Never install Postgres, only say how."`
 	NoLedger    bool   `help:"Leave recording to 'spillway ledger' processes beside this one."`
+	NoPayments  bool   `help:"Leave charging to 'spillway payments' processes beside this one; the simulator, when no key is given, still runs here."`
 	Demo        bool   `help:"Open the demo giving day in the database of --database-url too. The private one always has it."`
 	Quiet       bool   `help:"No progress and no banner."`
 }
@@ -102,6 +105,7 @@ type Ingest struct {
 	Broker
 	Topology
 	SecretsFile
+	Webhooks
 }
 
 // Ledger is the configuration of a ledger process.

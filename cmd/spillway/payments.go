@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/cmd/spillway/internal/config"
+	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/ingest/broker"
+	"spillway/ledger"
+	"spillway/ledger/consumer"
+	"spillway/ledger/payments"
+	"spillway/ledger/payments/charge"
+	paymentsdb "spillway/ledger/payments/postgres"
+	"spillway/ledger/payments/stripe"
+	ledgerdb "spillway/ledger/postgres"
+)
+
+// paymentsCommand is the role and what looks after it.
+type paymentsCommand struct {
+	Run  paymentsRunCommand `cmd:"" default:"withargs" help:"Charge until told to stop; this is what 'spillway payments' alone does."`
+	Pace paceCommand        `cmd:"" help:"Look at the pace of charging, change it, pause and resume it, while everything runs."`
+}
+
+type paymentsRunCommand struct{ config.Payments }
+
+// Help is shown by --help.
+func (paymentsRunCommand) Help() string {
+	return `Any number of payments processes share the queue of charges and one pace, kept in the database. The schema must be there ('spillway migrate').
+
+Examples:
+    SPILLWAY_STRIPE_KEY=sk_... SPILLWAY_STRIPE_WEBHOOK_SECRETS=whsec_... \
+        spillway payments --nats-url nats://spillway:password@broker:4222 \
+        --database-url postgres://spillway:password@db/spillway
+    spillway payments --simulator http://127.0.0.1:12111 --nats-url ... --database-url ...`
+}
+
+// Run charges until it is told to stop.
+func (c *paymentsRunCommand) Run(p *process) error {
+	switch {
+	case c.NATSURL == "":
+		return errNoBroker
+	case c.DatabaseURL == "":
+		return errNoDatabase
+	case !c.Named():
+		return config.ErrNoProcessor
+	case c.Simulator == "" && len(c.StripeWebhookSecrets) == 0:
+		return config.ErrNoWebhookSecret
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	operators, err := newOps(c.OpsListen, "--ops-listen")
+	if err != nil {
+		return err
+	}
+	p.log.Info("payments starts", "ops", operators.url(), "node", nodeName(), "account", accountOf(c.Processor))
+	group := lifecycle.New(p.log)
+	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
+	t := &till{
+		processor: c.Processor,
+		broker:    brokerAt(c.Broker, c.Topology, nil, "spillway payments "+nodeName()),
+		database:  c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log,
+	}
+	err = t.start(p.ctx, group)
+	if err == nil {
+		operators.setReady(func() error { return nil })
+		err = group.Wait(p.ctx)
+	}
+	return finish(p, group, err)
+}
+
+const (
+	// tillStop is longer than the service's own bound for the calls under way and
+	// what they said (30 s).
+	tillStop = 40 * time.Second
+	// prepareRetry is the pause between two tries to reach a database that is away.
+	prepareRetry = time.Second
+	// endpointIntents is the processor's endpoint that charges: its pace is what
+	// --pace is about. accountShare is how many times as much the account as a whole
+	// gets: Stripe's defaults are 25 and 100 (docs.stripe.com/rate-limits).
+	endpointIntents = "payment_intents"
+	accountShare    = 4
+)
+
+// Accounts, as the pace and the journal's guard know them.
+const (
+	accountSimulator = "simulator"
+	accountTest      = "stripe-test"
+	accountLive      = "stripe"
+)
+
+// accountOf names the account that a processor's pace belongs to.
+func accountOf(p config.Processor) string {
+	switch {
+	case p.Simulator != "":
+		return accountSimulator
+	case p.Live():
+		return accountLive
+	}
+	return accountTest
+}
+
+// simulatorKey is what the simulator is charged with when nobody gave a key: it is
+// no secret.
+const simulatorKey = "sk_test_spillway_simulator"
+
+// till is what `payments` and `up` run to charge: a slot of each book that is
+// charged, and the service that works off the queue.
+type till struct {
+	processor config.Processor
+	broker    broker.Config
+	database  string
+	registry  prometheus.Registerer
+	log       *slog.Logger
+}
+
+// say tells a person what was started.
+func (t *till) say() string {
+	at := "at Stripe"
+	switch accountOf(t.processor) {
+	case accountSimulator:
+		at = "at a simulator; no money moves"
+	case accountTest:
+		at = "at Stripe, in test mode"
+	}
+	return "charge " + at
+}
+
+// start wires the till and adds its parts to the group. A database, broker or
+// processor that is away is waited for by the parts themselves.
+func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
+	client, err := t.client()
+	if err != nil {
+		return err
+	}
+	group.Add("processor's connections", quickStop, client.Close)
+	slots, err := ledgerdb.Open(ledgerdb.Config{URL: t.database, Application: "spillway payments"})
+	if err != nil {
+		return err
+	}
+	group.Add("payments' slots", quickStop, slots.Close)
+	db, err := paymentsdb.Open(paymentsdb.Config{URL: t.database})
+	if err != nil {
+		return err
+	}
+	group.Add("payments' database", quickStop, db.Close)
+	b, err := connect(ctx, group, t.broker, t.log)
+	if err != nil {
+		return err
+	}
+	var books []charge.Book
+	var consumers []*consumer.Consumer
+	for _, book := range t.books() {
+		shards, closeSources := sources(b, book, t.broker.Shards)
+		group.Add(book.String()+" watermarks", quickStop, closeSources)
+		slot, err := consumer.New(consumer.Config{}, consumer.Deps{
+			Book: book, Shards: shards, SlotOnly: true, Store: slots.Book(book), Frames: b, Registerer: t.registry, Log: t.log,
+		})
+		if err != nil {
+			return err
+		}
+		consumers = append(consumers, slot)
+		commands := b.Commands(book)
+		group.Add(book.String()+" commands", quickStop, commands.Close)
+		books = append(books, charge.Book{
+			Book: book, Store: queue{db.Book(book), slots.Book(book)}, Slot: slot, Commands: messages{commands}, Changes: b,
+		})
+	}
+	webhooks := b.Webhooks()
+	group.Add("webhooks", quickStop, webhooks.Close)
+	service, err := charge.New(charge.Config{
+		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Holder: nodeName(),
+	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Registerer: t.registry, Log: t.log})
+	if err != nil {
+		return err
+	}
+	// The slots outlive the service: what its last calls said still moves money.
+	group.Go(ctx, "payments' totals", recorderStop, func(ctx context.Context) error { return runAll(ctx, consumers...) })
+	group.Go(ctx, "payments", tillStop, func(ctx context.Context) error {
+		if err := t.prepare(ctx, db.Book(ledger.Live)); err != nil || ctx.Err() != nil {
+			return err
+		}
+		return service.Run(ctx)
+	})
+	return nil
+}
+
+// client speaks with whoever charges.
+func (t *till) client() (*stripe.Client, error) {
+	key := t.processor.StripeKey.Reveal()
+	if key == "" {
+		key = simulatorKey
+	}
+	return stripe.New(stripe.Config{Key: key, BaseURL: t.processor.Simulator}, t.registry, t.log)
+}
+
+// books are those that are charged: a rehearsal's never at a real processor.
+func (t *till) books() []ledger.Book {
+	if t.processor.Simulator != "" {
+		return ledger.Books
+	}
+	return []ledger.Book{ledger.Live}
+}
+
+// errOtherAccount says that the books hold another processor's money.
+var errOtherAccount = errors.New("this database's gifts were charged elsewhere")
+
+// prepare waits for the database, refuses one whose books hold another processor's
+// money, and gives a new account its pace. Nothing is charged before.
+func (t *till) prepare(ctx context.Context, book *paymentsdb.Book) error {
+	account := accountOf(t.processor)
+	for said := false; ; {
+		err := t.settlePace(ctx, book, account)
+		if err == nil || errors.Is(err, errOtherAccount) {
+			return err
+		}
+		if !said && ctx.Err() == nil {
+			t.log.Warn("nothing is charged yet; trying again", "error", err)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(prepareRetry):
+		}
+	}
+}
+
+func (t *till) settlePace(ctx context.Context, book *paymentsdb.Book, account string) error {
+	paces, err := book.Paces(ctx)
+	if err != nil {
+		return err
+	}
+	if other := otherAccount(paces, account); other != "" {
+		return fmt.Errorf("%w: at %q, now at %q; simulated, test and real money never share a journal: take another database, or another --data",
+			errOtherAccount, other, account)
+	}
+	perSecond := float64(t.processor.Pace)
+	for endpoint, n := range map[string]float64{endpointIntents: perSecond, payments.EndpointAll: accountShare * perSecond} {
+		if err := book.EnsurePace(ctx, account, endpoint, n, "first start"); err != nil {
+			return err
+		}
+	}
+	for _, pace := range paces {
+		if pace.Endpoint == endpointIntents && pace.PerSecond != perSecond {
+			t.log.Warn("the pace is not --pace: it was set before; change it with 'spillway payments pace --rate'",
+				"per_second", pace.PerSecond, "flag", t.processor.Pace, "set_by", pace.ChangedBy)
+		}
+	}
+	return nil
+}
+
+// otherAccount names an account of the pace that is not this one, "" for none.
+func otherAccount(paces []payments.Pace, account string) string {
+	for _, p := range paces {
+		if p.Account != account {
+			return p.Account
+		}
+	}
+	return ""
+}
+
+// queue is a book's payments with the ledger's way of setting aside what can never
+// be written.
+type queue struct {
+	*paymentsdb.Book
+	ledger *ledgerdb.Book
+}
+
+func (q queue) Quarantine(ctx context.Context, rejected []ledger.Rejected) error {
+	return q.ledger.Quarantine(ctx, rejected)
+}
+
+// messages hands the broker's messages to the service: two packages that do not
+// know each other.
+type messages struct{ *broker.Source }
+
+func (s messages) Fetch(ctx context.Context, maxMessages, maxBytes int, wait time.Duration) ([]charge.Message, error) {
+	fetched, err := s.Source.Fetch(ctx, maxMessages, maxBytes, wait)
+	all := make([]charge.Message, len(fetched))
+	for i, m := range fetched {
+		all[i] = charge.Message{Data: m.Data, Sequence: m.Sequence, StoredAt: m.StoredAt, Deliveries: m.Deliveries, Handle: m}
+	}
+	return all, err
+}
