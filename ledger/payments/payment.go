@@ -112,9 +112,9 @@ const (
 	Calling        AttemptState = 2 // claimed: its call may have been sent, the outcome is not known
 	RequiresAction AttemptState = 3 // the donor must act (3-D Secure)
 	Processing     AttemptState = 4 // the processor works on it
-	Failed         AttemptState = 5 // final: see Reason
-	Canceled       AttemptState = 6 // final, by the donor
-	Succeeded      AttemptState = 7 // final
+	Failed         AttemptState = 5 // final but for a capture and a donor who cancels: see Reason
+	Canceled       AttemptState = 6 // final but for a capture: by the donor, or somebody at the processor
+	Succeeded      AttemptState = 7 // final: the payment was charged, by this attempt or while it was open
 )
 
 // FailReason says why an attempt failed, a word of the public contract.

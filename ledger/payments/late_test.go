@@ -1,0 +1,91 @@
+package payments
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestNext_DeclineOfAnEarlierCardInTheSameSecond: events count in whole seconds, and
+// the one about the first card may come when the second card's bank already waits.
+func TestNext_DeclineOfAnEarlierCardInTheSameSecond(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), seen(1, IntentRequiresPaymentMethod, 2), cardOffered(2, 3))
+	p = then(claimed(p, after(3)), seen(2, IntentRequiresAction, 3))
+	late := seen(0, IntentRequiresPaymentMethod, 3)
+	if got, fx := Next(p, late); fx.Verdict != NoChange || got.last().State != RequiresAction {
+		t.Fatalf("the second card failed for the first one's decline: %+v", got.last())
+	}
+	late.Intent.Charge = "ch_declined_2"
+	if got, _ := Next(p, late); got.last().State != Failed {
+		t.Fatalf("its own decline is not heard: %+v", got.last())
+	}
+}
+
+// TestNext_NoCardWhileMoneyIsKnownToHaveMoved: a refund or a dispute proves a capture
+// that is still to be seen.
+func TestNext_NoCardWhileMoneyIsKnownToHaveMoved(t *testing.T) {
+	failed := then(claimed(fresh(), after(1)), seen(1, IntentRequiresPaymentMethod, 2))
+	for _, proof := range []Fact{refundSeen("re_1", 350, RefundSucceeded, 101), disputeSeen("dp_1", 350, DisputeOpen, 201)} {
+		if p := then(failed, proof, cardOffered(2, 300)); len(p.Attempts) != 1 {
+			t.Fatalf("a payment that was captured may be charged again: %+v", p.Attempts)
+		}
+	}
+}
+
+// TestNext_FeeBeforeItsCaptureIsThePaymentsOwn once the capture is seen.
+func TestNext_FeeBeforeItsCaptureIsThePaymentsOwn(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), feeSeen("ch_1", 305, "EUR"))
+	if len(p.Others) != 1 || p.FeeKnown {
+		t.Fatalf("%+v", p)
+	}
+	p = then(p, seen(1, IntentSucceeded, 2))
+	if len(p.Others) != 0 || !p.FeeKnown || p.FeeMinor != 305 || p.FeeCurrency != "EUR" {
+		t.Fatalf("%+v", p)
+	}
+	if _, fx := Next(p, feeSeen("ch_1", 306, "EUR")); fx.Alarm != AlarmFeeDiffers || len(fx.Entries) != 0 {
+		t.Fatalf("%+v", fx)
+	}
+}
+
+// TestNext_HeldIsBookedInOneOrder, whatever order it was heard of.
+func TestNext_HeldIsBookedInOneOrder(t *testing.T) {
+	p := then(claimed(fresh(), after(1)),
+		disputeSeen("dp_2", 100, DisputeOpen, 201), refundSeen("re_2", 200, RefundSucceeded, 120), disputeSeen("dp_1", 100, DisputeLost, 205), refundSeen("re_1", 300, RefundPending, 110))
+	_, fx := Next(p, seen(1, IntentSucceeded, 400))
+	var refs []string
+	for i := range fx.Entries {
+		refs = append(refs, fx.Entries[i].Ref)
+	}
+	want := []string{"capture:ch_1", "refund:re_1", "refund:re_2", "dispute_opened:dp_1", "dispute_fee:dp_1", "dispute_lost:dp_1", "dispute_opened:dp_2", "dispute_fee:dp_2"}
+	if !slices.Equal(refs, want) {
+		t.Fatalf("%v, want %v", refs, want)
+	}
+}
+
+// TestNext_RefundedAndLostAreApart in a payment's lines.
+func TestNext_RefundedAndLostAreApart(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), seen(1, IntentSucceeded, 2), refundSeen("re_1", 5175, RefundSucceeded, 110, 5000, 0, 0), disputeSeen("dp_1", 5175, DisputeLost, 300))
+	want := []Line{
+		{Campaign: "river-school", AmountMinor: 5000, RefundedMinor: 5000},
+		{Campaign: "food-bank", AmountMinor: 3333, LostMinor: 3333},
+		{Campaign: "shelter", AmountMinor: 1667, LostMinor: 1667},
+	}
+	if !slices.Equal(p.Lines, want) || Refunded(p) != 5175 || Disputed(p) != DisputeLost || Refundable(p) != 0 {
+		t.Fatalf("%+v", p.Lines)
+	}
+}
+
+// TestNext_LookIsOverWithItsAnswer: the next attempt's call is made without looking.
+func TestNext_LookIsOverWithItsAnswer(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), called(1, Unknown), overtime(1, KeyForgotten))
+	if !p.last().LookFirst {
+		t.Fatal("a call that the processor may have forgotten is repeated")
+	}
+	again := then(p, called(1, Retry, nothingDone))
+	if got := again.last(); got.LookFirst || got.State != Due {
+		t.Fatalf("%+v", got)
+	}
+	again = then(p, called(1, Unknown))
+	if !again.last().LookFirst {
+		t.Fatal("an unknown look is followed by a call")
+	}
+}
