@@ -50,6 +50,7 @@ type Book struct {
 	book                  ledger.Book
 	record, control, asks *pgxpool.Pool
 	seqs                  sequence
+	figures               figuresCache
 }
 
 // Open prepares the pools. It does not connect: a ledger starts, and waits, while

@@ -96,7 +96,7 @@ func (b *Book) countQueue(ctx context.Context, account, endpoint string) (paymen
 	if !s.OldestDue.IsZero() {
 		oldest = &s.OldestDue
 	}
-	_, err = b.asks.Exec(ctx, queueFiguresSQL, now, oldest, s.Due+s.Unexpanded, s.PerSecond)
+	_, err = b.asks.Exec(ctx, queueFiguresSQL, oldest, b.offset(), s.Due+s.Unexpanded, s.PerSecond)
 	return s, err
 }
 

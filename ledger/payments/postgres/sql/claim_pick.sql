@@ -21,6 +21,7 @@ WITH clock AS MATERIALIZED (
     SELECT 1 AS line, donation_id, attempt_no, token, token_expires_at, not_before, params, first_called_at, look_first
     FROM attempts
     WHERE state = 1 AND tier = 1 AND not_before <= (SELECT now FROM clock)
+      AND (token_expires_at > (SELECT now FROM clock) OR first_called_at IS NOT NULL)
     ORDER BY token_expires_at
     LIMIT greatest($3::integer, $2::integer - (SELECT count(*) FROM first))
     FOR UPDATE SKIP LOCKED

@@ -1,6 +1,7 @@
--- Attempts that a time has passed for, as of $1: tokens that expired before their
--- first call (kind 1), donors who did not come back to act (2), calls that the
--- processor may have forgotten, first made before $2 (3). At most $3 of each.
+-- Attempts that a time has passed for, as of $1: tokens that expired before any call
+-- that may have been carried out (kind 1), donors who did not come back to act (2),
+-- calls that the processor may have forgotten, first made before $2 (3). At most $3
+-- of each.
 -- Indexes: attempts_due, attempts_action, attempts_open.
 (SELECT 1, donation_id, attempt_no, token_expires_at
  FROM attempts
