@@ -27,6 +27,7 @@ import (
 	"spillway/ingest/envelope"
 	"spillway/ingest/httpapi"
 	"spillway/ingest/keyring"
+	"spillway/ingest/openapi"
 	"spillway/ledger"
 )
 
@@ -392,7 +393,9 @@ func (h *house) send(t testing.TB, raw string) *reply {
 	if _, err := io.WriteString(c, raw); err != nil {
 		t.Fatal(err)
 	}
-	return read(t, bufio.NewReader(c), raw)
+	r := read(t, bufio.NewReader(c), raw)
+	holdToContract(t, raw, r)
+	return r
 }
 
 func (h *house) dial(t testing.TB) net.Conn {
@@ -418,7 +421,7 @@ func read(t testing.TB, r *bufio.Reader, raw string) *reply {
 		t.Fatalf("answer to %.200q: %v", raw, err)
 	}
 	out := &reply{status: answer.StatusCode, header: answer.Header, body: string(body), closes: answer.Close}
-	if len(body) > 0 {
+	if len(body) > 0 && out.header.Get("Content-Type") != openapi.ContentType {
 		if err := json.Unmarshal(body, &out.json); err != nil {
 			t.Fatalf("answer to %.200q is not JSON: %q", raw, body)
 		}

@@ -6,12 +6,18 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"spillway/ingest/openapi"
 	"spillway/ingest/problem"
 )
 
 // alive answers GET /healthz: the process serves.
 func (s *Server) alive(ctx *fasthttp.RequestCtx) {
 	s.answer(ctx, fasthttp.StatusOK, jsonType, []byte(`{"status":"alive"}`))
+}
+
+// document answers GET /openapi.yaml: the contract that this build keeps.
+func (s *Server) document(ctx *fasthttp.RequestCtx) {
+	s.answer(ctx, fasthttp.StatusOK, []byte(openapi.ContentType), openapi.Document)
 }
 
 // errDraining is why a server that is going away is not ready.

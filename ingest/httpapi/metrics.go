@@ -17,7 +17,7 @@ const (
 	routeState
 	routeAttempt
 	routeCancel
-	routeHealth
+	routeHealth // and the service's other papers
 	routes
 )
 

@@ -16,6 +16,7 @@ const (
 	donationPrefix = donationsPath + "/"
 	alivePath      = "/healthz"
 	readyPath      = "/readyz"
+	openapiPath    = "/openapi.yaml"
 	attemptsLeaf   = "attempts" // below a donation
 )
 
@@ -45,6 +46,13 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		s.ready(ctx)
+	case string(path) == openapiPath:
+		if !isRead(ctx) {
+			s.refuseMethod(ctx, routeHealth, "GET, HEAD")
+			return
+		}
+		s.giveBack(ctx)
+		s.document(ctx)
 	default:
 		s.giveBack(ctx)
 		if s.deps.Next == nil || !s.deps.Next(ctx) {

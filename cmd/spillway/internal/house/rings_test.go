@@ -70,6 +70,7 @@ var spillway = rules{
 		"ingest/envelope":  contracts,
 		"ingest/keyring":   contracts,
 		"ingest/problem":   contracts,
+		"ingest/openapi":   contracts, // the public contract as a document
 		"campaigns/wire":   contracts,
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 		// What the ledger's two adapters agree on about their one database; no SQL of either.
@@ -124,6 +125,7 @@ var spillway = rules{
 	testOnly: []string{
 		"testing",
 		"pgregory.net/rapid",
+		"go.yaml.in/yaml",
 		"go.uber.org/goleak",
 		"github.com/google/go-cmp",
 		"github.com/bufbuild/protocompile",
