@@ -64,6 +64,9 @@ type Config struct {
 
 	// SweepEvery is the pace of asking the processor about what never came. 1 min.
 	SweepEvery time.Duration
+	// SweepGrace is how old an event must be before it is taken not to have come: the
+	// processor delivers nearly all of them within seconds. 1 min.
+	SweepGrace time.Duration
 	// SweepPages bounds one sweep's list calls, which are rationed beside: what it can
 	// catch up is a hundred events each. 600, a tenth of what Stripe lets an account ask.
 	SweepPages int
@@ -87,6 +90,7 @@ const (
 	defaultAckWait     = 10 * time.Second
 	defaultHoldMax     = time.Minute
 	defaultSweepEvery  = time.Minute
+	defaultSweepGrace  = time.Minute
 	defaultSweepPages  = 600
 	defaultStop        = 30 * time.Second
 )
@@ -116,6 +120,7 @@ func (c Config) withDefaults() Config {
 	duration(&c.AckWait, defaultAckWait)
 	duration(&c.HoldMax, defaultHoldMax)
 	duration(&c.SweepEvery, defaultSweepEvery)
+	duration(&c.SweepGrace, defaultSweepGrace)
 	number(&c.SweepPages, defaultSweepPages)
 	duration(&c.StopTimeout, defaultStop)
 	return c
@@ -127,7 +132,7 @@ func (c Config) Validate() error {
 	var errs []error
 	for name, d := range map[string]time.Duration{
 		"CallTimeout": c.CallTimeout, "ClaimFor": c.ClaimFor, "ClaimEvery": c.ClaimEvery, "Poll": c.Poll, "ApplyWait": c.ApplyWait,
-		"AckWait": c.AckWait, "HoldMax": c.HoldMax, "SweepEvery": c.SweepEvery, "StopTimeout": c.StopTimeout,
+		"AckWait": c.AckWait, "HoldMax": c.HoldMax, "SweepEvery": c.SweepEvery, "SweepGrace": c.SweepGrace, "StopTimeout": c.StopTimeout,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("charge: %s is negative", name))

@@ -295,7 +295,7 @@ func TestLook_FindsOutBeforeItRepeats(t *testing.T) {
 func TestNew_RefusesWhatCannotWork(t *testing.T) {
 	good := charge.Config{Holder: "test"}
 	deps := func(change func(*charge.Deps)) charge.Deps {
-		d := charge.Deps{Books: []charge.Book{{Book: ledger.Live, Store: newBooks(), Slot: slot{}}}, Processor: newStripe(), Webhooks: newQueue()}
+		d := charge.Deps{Books: []charge.Book{{Book: ledger.Live, Store: newBooks(), Slot: slot{}}}, Processor: newProcessor(), Webhooks: newQueue()}
 		change(&d)
 		return d
 	}

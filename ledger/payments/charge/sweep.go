@@ -9,9 +9,6 @@ import (
 )
 
 const (
-	// sweepGrace is how old an event must be before it is taken not to have come: the
-	// processor delivers nearly all of them within seconds.
-	sweepGrace = time.Minute
 	// sweepWindow is how much of the processor's time one list covers. Its pages are
 	// newest first, so a window is only done as a whole.
 	sweepWindow = 5 * time.Minute
@@ -76,7 +73,7 @@ func (w *sweep) step(ctx context.Context) (more bool, err error) {
 	}
 	for w.pages > 0 {
 		if w.until.IsZero() {
-			until := now.Add(-sweepGrace).Truncate(time.Second)
+			until := now.Add(-w.s.config.SweepGrace).Truncate(time.Second)
 			if most := w.since.Add(sweepWindow); most.Before(until) {
 				until = most
 			}

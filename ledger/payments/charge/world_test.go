@@ -477,9 +477,9 @@ func (slot) Move(ctx context.Context, apply func(context.Context, ledger.Lease) 
 	return err
 }
 
-// stripe is a processor in memory that remembers what was charged by whom, and the
+// processor is one in memory that remembers what was charged by whom, and the
 // first answer to each attempt.
-type stripe struct {
+type processor struct {
 	mu      sync.Mutex
 	charges map[[16]byte]int // that took money, by donation
 	answers map[string]payments.Answer
@@ -493,27 +493,27 @@ type stripe struct {
 	parse  map[string]payments.Event // by body
 }
 
-func newStripe() *stripe {
-	return &stripe{charges: map[[16]byte]int{}, answers: map[string]payments.Answer{}, intents: map[string]payments.IntentStatus{}, parse: map[string]payments.Event{}}
+func newProcessor() *processor {
+	return &processor{charges: map[[16]byte]int{}, answers: map[string]payments.Answer{}, intents: map[string]payments.IntentStatus{}, parse: map[string]payments.Event{}}
 }
 
-func (s *stripe) charged(donation [16]byte) int {
+func (s *processor) charged(donation [16]byte) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.charges[donation]
 }
 
-func (s *stripe) status(donation [16]byte) payments.IntentStatus {
+func (s *processor) status(donation [16]byte) payments.IntentStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.intents[fmt.Sprintf("pi_%x", donation[:2])]
 }
 
-func (s *stripe) Params(c *payments.Charge) []byte {
+func (s *processor) Params(c *payments.Charge) []byte {
 	return fmt.Appendf(nil, "amount=%d&token=%s", c.AmountMinor, c.Token)
 }
 
-func (s *stripe) Charge(ctx context.Context, c *payments.Charge) payments.Answer {
+func (s *processor) Charge(ctx context.Context, c *payments.Charge) payments.Answer {
 	s.mu.Lock()
 	answer := s.answer
 	s.calls++
@@ -531,7 +531,7 @@ func (s *stripe) Charge(ctx context.Context, c *payments.Charge) payments.Answer
 }
 
 // carryOut does what a call asks, once for each idempotency key.
-func (s *stripe) carryOut(c *payments.Charge) payments.Answer {
+func (s *processor) carryOut(c *payments.Charge) payments.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := fmt.Sprintf("%x/%d/%s", c.Donation, c.AttemptNo, c.Params)
@@ -556,7 +556,7 @@ func (s *stripe) carryOut(c *payments.Charge) payments.Answer {
 	return s.answers[key]
 }
 
-func (s *stripe) Look(_ context.Context, c *payments.Charge) payments.Answer {
+func (s *processor) Look(_ context.Context, c *payments.Charge) payments.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
@@ -568,7 +568,7 @@ func (s *stripe) Look(_ context.Context, c *payments.Charge) payments.Answer {
 	return payments.Answer{Kind: payments.Retry, Detail: charge.LookedNothing}
 }
 
-func (s *stripe) CancelIntent(_ context.Context, intent string, _ [16]byte) payments.Answer {
+func (s *processor) CancelIntent(_ context.Context, intent string, _ [16]byte) payments.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.intents[intent] != payments.IntentSucceeded {
@@ -577,7 +577,7 @@ func (s *stripe) CancelIntent(_ context.Context, intent string, _ [16]byte) paym
 	return payments.Answer{Intent: &payments.IntentSeen{ID: intent, Status: s.intents[intent], Currency: "USD"}}
 }
 
-func (s *stripe) Refund(_ context.Context, r *payments.RefundDue) payments.Answer {
+func (s *processor) Refund(_ context.Context, r *payments.RefundDue) payments.Answer {
 	if r.AmountMinor > 1000 {
 		return payments.Answer{Kind: payments.Definite, Detail: "charge_already_refunded"}
 	}
@@ -586,11 +586,11 @@ func (s *stripe) Refund(_ context.Context, r *payments.RefundDue) payments.Answe
 	}}
 }
 
-func (s *stripe) LookRefund(context.Context, *payments.RefundDue) payments.Answer {
+func (s *processor) LookRefund(context.Context, *payments.RefundDue) payments.Answer {
 	return payments.Answer{Kind: payments.Retry, Detail: charge.LookedNothing}
 }
 
-func (s *stripe) ParseEvent(body []byte) (payments.Event, error) {
+func (s *processor) ParseEvent(body []byte) (payments.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.parse[string(body)]
@@ -601,13 +601,13 @@ func (s *stripe) ParseEvent(body []byte) (payments.Event, error) {
 	return e, nil
 }
 
-func (s *stripe) Intents(context.Context, time.Time, time.Time, string) (payments.Page[payments.Fact], error) {
+func (s *processor) Intents(context.Context, time.Time, time.Time, string) (payments.Page[payments.Fact], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return payments.Page[payments.Fact]{Rows: slices.Clone(s.listed)}, nil
 }
 
-func (s *stripe) Events(_ context.Context, since, until time.Time, _ string) (page payments.Page[payments.Event], err error) {
+func (s *processor) Events(_ context.Context, since, until time.Time, _ string) (page payments.Page[payments.Event], err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events {
@@ -703,7 +703,7 @@ func (c *told) PublishChanges(_ context.Context, changed []payments.Outcome) err
 type world struct {
 	t        *testing.T
 	books    *books
-	stripe   *stripe
+	stripe   *processor
 	webhooks *queue
 	commands *queue
 	told     *told
@@ -716,7 +716,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	return &world{
-		t: t, books: newBooks(), stripe: newStripe(), webhooks: newQueue(), commands: newQueue(), told: &told{}, registry: prometheus.NewRegistry(), slot: slot{},
+		t: t, books: newBooks(), stripe: newProcessor(), webhooks: newQueue(), commands: newQueue(), told: &told{}, registry: prometheus.NewRegistry(), slot: slot{},
 		config: charge.Config{
 			Holder: "test", CallTimeout: 5 * time.Second, ClaimFor: 6 * time.Second, ClaimEvery: time.Millisecond, Poll: 2 * time.Millisecond,
 			AckWait: 60 * time.Millisecond, SweepEvery: 10 * time.Millisecond, StopTimeout: patience,

@@ -1,0 +1,68 @@
+package charge_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"spillway/ledger/payments/charge"
+	"spillway/loadtest/stripesim"
+)
+
+// TestIntegration_EverythingGoesWrongAndTheBooksAgree charges at the simulator over
+// HTTP while it declines, asks for authentication, times out after success, resets,
+// refuses in storms, and tells late, twice, out of order, or never.
+func TestIntegration_EverythingGoesWrongAndTheBooksAgree(t *testing.T) {
+	r := newRealRig(t, stripesim.Config{
+		HangMax: 3 * time.Second,
+		Latency: stripesim.Latency{Median: 20 * time.Millisecond, P99: 200 * time.Millisecond},
+		Faults: stripesim.Faults{
+			DeclineRate: 0.05, AuthenticateRate: 0.05, TimeoutRate: 0.02, ResetRate: 0.02, ErrorAfterRate: 0.01, RateLimitRate: 0.05,
+			Donors:   stripesim.Donors{After: stripesim.Span(200 * time.Millisecond), SucceedRate: 0.7, FailRate: 0.3},
+			Webhooks: stripesim.WebhookFaults{LossRate: 0.2, DuplicateRate: 0.2, ReorderRate: 0.2, ReorderBy: stripesim.Span(300 * time.Millisecond)},
+		},
+	}, 100)
+	r.give(200, "ctoken_card_visa")
+	r.give(10, "ctoken_card_chargeDeclined")
+	r.give(10, "ctoken_card_authenticationRequired")
+	stop := r.start(tillConfig)
+	r.settled()
+	stop()
+	if n := r.count("succeeded"); n < 150 {
+		t.Errorf("only %d succeeded", n)
+	}
+	if n := r.ask("SELECT count(*) FROM slot_leases WHERE NOT closed AND holder <> 'recorder'"); n > 0 {
+		t.Errorf("%d slots are left open", n)
+	}
+}
+
+// TestIntegration_KilledAtEveryPoint kills a whole payments process, as kill -9 does,
+// at each point, while others of its calls are under way; the next one carries on.
+func TestIntegration_KilledAtEveryPoint(t *testing.T) {
+	r := newRealRig(t, stripesim.Config{HangMax: 3 * time.Second, Latency: stripesim.Latency{Median: 5 * time.Millisecond, P99: 50 * time.Millisecond}}, 200)
+	for _, point := range charge.Points {
+		for range 2 {
+			r.give(5, "ctoken_card_visa")
+			r.give(2, "ctoken_card_timeout")
+			r.give(2, "ctoken_card_errorAfterCharge")
+			r.give(1, "ctoken_card_chargeDeclined")
+			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^$")
+			command.Env = append(os.Environ(), childPoint+"="+string(point), childDatabase+"="+r.at.database, childNATS+"="+r.at.nats, childStripe+"="+r.at.processor)
+			command.Stderr = t.Output()
+			said, err := command.Output()
+			status, _ := command.ProcessState.Sys().(syscall.WaitStatus)
+			if err == nil || !status.Signaled() || status.Signal() != syscall.SIGKILL || !strings.Contains(string(said), strings.ToUpper(string(point))) {
+				t.Fatalf("%s: the child ended with %v and said %q", point, err, said)
+			}
+		}
+	}
+	stop := r.start(tillConfig)
+	r.settled()
+	stop()
+	if n := r.count("succeeded"); n != int64(len(r.given))*9/10 {
+		t.Errorf("%d of %d succeeded, not nine in ten", n, len(r.given))
+	}
+}
