@@ -90,7 +90,7 @@ func (s *Spec) Check(a Answer) (faults []string, known bool) {
 		return nil, false
 	}
 	method := a.Method
-	if method == http.MethodHead && p.operations[http.MethodGet] != nil {
+	if method == http.MethodHead && s.hasHead(p.operations[http.MethodGet]) {
 		method = http.MethodGet
 	}
 	operation := p.operations[method]
@@ -98,7 +98,7 @@ func (s *Spec) Check(a Answer) (faults []string, known bool) {
 		if a.Status != http.StatusMethodNotAllowed {
 			return []string{fmt.Sprintf("%s is not a method of %s, and the answer is %d", a.Method, p.template, a.Status)}, true
 		}
-		if got, want := a.Header.Get("Allow"), p.allow(); got != want {
+		if got, want := a.Header.Get("Allow"), s.allow(p); got != want {
 			return []string{fmt.Sprintf("Allow: %q, want %q", got, want)}, true
 		}
 		return nil, true
@@ -211,17 +211,23 @@ func (p *path) matches(parts []string) bool {
 }
 
 // allow is the Allow header of the path.
-func (p *path) allow() string {
+func (s *Spec) allow(p *path) string {
 	var methods []string
 	for _, m := range []string{"GET", "POST", "DELETE"} {
 		if p.operations[m] != nil {
 			methods = append(methods, m)
-			if m == "GET" && object(p.operations[m])["operationId"] != "live" { // a stream has no HEAD
+			if m == "GET" && s.hasHead(p.operations[m]) {
 				methods = append(methods, "HEAD")
 			}
 		}
 	}
 	return strings.Join(methods, ", ")
+}
+
+// hasHead tells whether HEAD is answered beside GET: a stream has no end and so no HEAD.
+func (s *Spec) hasHead(get map[string]any) bool {
+	_, stream := object(s.resolve(object(get["responses"])["200"])["content"])["text/event-stream"]
+	return get != nil && !stream
 }
 
 // resolve follows a reference; nil when there is nothing.
