@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"strconv"
 	"time"
 
 	"spillway/ledger/journal"
@@ -95,14 +96,23 @@ func lostReversedEntry(taken []journal.Posting, currency money.Currency, d *Disp
 		append(taken, posting(journal.DisputesHeld, currency, d.AmountMinor))...)
 }
 
-func disputeFeeEntry(d *Dispute, minor int64) journal.Entry {
-	return entry(journal.DisputeFee, "dispute_fee:"+d.ID, d.CreatedAt,
-		posting(journal.FeesDispute, d.FeeCurrency, minor), posting(journal.Processor, d.FeeCurrency, -minor))
+// disputeFeeEntry and disputeFeeReturnedEntry book that a sum grew; the first growth
+// has the dispute's plain name.
+func disputeFeeEntry(d *Dispute, from, to int64) journal.Entry {
+	return entry(journal.DisputeFee, "dispute_fee:"+d.ID+grown(from, to), d.CreatedAt,
+		posting(journal.FeesDispute, d.FeeCurrency, to-from), posting(journal.Processor, d.FeeCurrency, from-to))
 }
 
-func disputeFeeReturnedEntry(d *Dispute, minor int64) journal.Entry {
-	return entry(journal.DisputeFeeReturned, "dispute_fee_returned:"+d.ID, d.ChangedAt,
-		posting(journal.Processor, d.FeeCurrency, minor), posting(journal.FeesDispute, d.FeeCurrency, -minor))
+func disputeFeeReturnedEntry(d *Dispute, from, to int64) journal.Entry {
+	return entry(journal.DisputeFeeReturned, "dispute_fee_returned:"+d.ID+grown(from, to), d.ChangedAt,
+		posting(journal.Processor, d.FeeCurrency, to-from), posting(journal.FeesDispute, d.FeeCurrency, from-to))
+}
+
+func grown(from, to int64) string {
+	if from == 0 {
+		return ""
+	}
+	return ":" + strconv.FormatInt(to, 10)
 }
 
 // tookSince returns the postings of what was taken of a charge's money since an

@@ -64,8 +64,8 @@ func (s *step) addDispute(d Dispute) {
 	p.Disputes = append(p.Disputes, d)
 	at := &p.Disputes[len(p.Disputes)-1]
 	s.book(disputeOpenedEntry(p.currencyOf(at.Charge), at))
-	s.disputeFee(at, at.FeeMinor)
-	s.disputeFeeReturned(at, at.FeeReturnedMinor)
+	s.disputeFee(at, 0, at.FeeMinor)
+	s.disputeFeeReturned(at, 0, at.FeeReturnedMinor)
 	if status == DisputeOpen {
 		return
 	}
@@ -76,21 +76,9 @@ func (s *step) addDispute(d Dispute) {
 	s.bookOutcome(at, status)
 }
 
-// disputeFee books what the processor took for a dispute, and disputeFeeReturned
-// what it gave back of that.
-func (s *step) disputeFee(d *Dispute, minor int64) {
-	if minor != 0 && s.p.booked(d.Charge) {
-		s.book(disputeFeeEntry(d, minor))
-	}
-}
-
-func (s *step) disputeFeeReturned(d *Dispute, minor int64) {
-	if minor != 0 && s.p.booked(d.Charge) {
-		s.book(disputeFeeReturnedEntry(d, minor))
-	}
-}
-
-// disputeFees applies fees that are told only by a later report.
+// disputeFees applies what the processor told of a dispute's fees so far. They only
+// grow: answering a dispute may cost a fee of its own. A report that tells less is
+// an older one.
 func (s *step) disputeFees(d *Dispute, seen *DisputeSeen) {
 	if seen.FeeMinor == 0 && seen.FeeReturnedMinor == 0 {
 		return
@@ -99,20 +87,34 @@ func (s *step) disputeFees(d *Dispute, seen *DisputeSeen) {
 	if d.FeeCurrency == "" {
 		d.FeeCurrency = currency
 	}
-	differs := d.FeeCurrency != currency
-	learn := func(known *int64, told int64, book func(*Dispute, int64)) {
+	learn := func(known *int64, told int64, book func(d *Dispute, from, to int64)) {
 		switch {
-		case told == 0 || told == *known:
-		case *known != 0 || differs:
+		case told == 0:
+		case d.FeeCurrency != currency:
 			s.alarm(AlarmFeeDiffers)
-		default:
+		case told > *known:
+			from := *known
 			*known = told
 			s.applied()
-			book(d, told)
+			book(d, from, told)
 		}
 	}
 	learn(&d.FeeMinor, seen.FeeMinor, s.disputeFee)
 	learn(&d.FeeReturnedMinor, seen.FeeReturnedMinor, s.disputeFeeReturned)
+}
+
+// disputeFee books that the fees taken grew, and disputeFeeReturned that those given
+// back did.
+func (s *step) disputeFee(d *Dispute, from, to int64) {
+	if from != to && s.p.booked(d.Charge) {
+		s.book(disputeFeeEntry(d, from, to))
+	}
+}
+
+func (s *step) disputeFeeReturned(d *Dispute, from, to int64) {
+	if from != to && s.p.booked(d.Charge) {
+		s.book(disputeFeeReturnedEntry(d, from, to))
+	}
 }
 
 // disputeAgain applies a further report of a dispute that is known. Of two outcomes

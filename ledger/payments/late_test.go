@@ -89,3 +89,30 @@ func TestNext_LookIsOverWithItsAnswer(t *testing.T) {
 		t.Fatal("an unknown look is followed by a call")
 	}
 }
+
+// TestNext_DisputeFeesGrow: answering a dispute costs a fee of its own, and reports
+// come in any order.
+func TestNext_DisputeFeesGrow(t *testing.T) {
+	report := func(taken, returned int64, status DisputeStatus, at int) Fact {
+		f := disputeSeen("dp_1", 10_350, status, at)
+		f.Dispute.FeeMinor, f.Dispute.FeeReturnedMinor = taken, returned
+		return f
+	}
+	p := then(claimed(fresh(), after(1)), seen(1, IntentSucceeded, 2), report(1500, 0, DisputeOpen, 201))
+	p, fx := Next(p, report(3000, 0, DisputeOpen, 250))
+	if len(fx.Entries) != 1 || flat(&fx.Entries[0]) != "dispute_fee dispute_fee:dp_1:3000 fees:dispute=USD1500 processor:stripe=USD-1500" {
+		t.Fatalf("%+v", fx)
+	}
+	if _, fx := Next(p, report(1500, 0, DisputeOpen, 201)); len(fx.Entries) != 0 || fx.Alarm != "" {
+		t.Fatalf("an older report: %+v", fx)
+	}
+	p, fx = Next(p, report(3000, 1500, DisputeWon, 300))
+	if len(fx.Entries) != 2 || fx.Entries[0].Ref != "dispute_fee_returned:dp_1" {
+		t.Fatalf("%+v", fx)
+	}
+	inEuros := report(3000, 0, DisputeWon, 300)
+	inEuros.Dispute.FeeCurrency = "EUR"
+	if _, fx := Next(p, inEuros); fx.Alarm != AlarmFeeDiffers || len(fx.Entries) != 0 {
+		t.Fatalf("%+v", fx)
+	}
+}

@@ -6,29 +6,6 @@ import (
 	"unicode"
 )
 
-func TestParseDecline(t *testing.T) {
-	for code, want := range map[string]Decline{
-		"":                                      DeclineNone,
-		"insufficient_funds":                    DeclineFunds,
-		"expired_card":                          DeclineExpired,
-		"incorrect_cvc":                         DeclineDetails,
-		"payment_intent_authentication_failure": DeclineAuthentication,
-		"authentication_required":               DeclineAuthentication,
-		"card_not_supported":                    DeclineUnsupported,
-		"withdrawal_count_limit_exceeded":       DeclineLimit,
-		"try_again_later":                       DeclineTryLater,
-		"do_not_honor":                          DeclineGeneric,
-		"stolen_card":                           DeclineGeneric,
-		"lost_card":                             DeclineGeneric,
-		"fraudulent":                            DeclineGeneric,
-		"a_code_of_next_year":                   DeclineGeneric,
-	} {
-		if got := ParseDecline(code); got != want {
-			t.Errorf("%q is %q, want %q", code, got, want)
-		}
-	}
-}
-
 // TestWords_ArePlain: every state has a sentence of its own, without codes.
 func TestWords_ArePlain(t *testing.T) {
 	sentences := map[string]string{}
