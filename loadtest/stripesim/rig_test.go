@@ -15,7 +15,6 @@ import (
 
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/client"
-	"go.uber.org/goleak"
 )
 
 // patience is ample for a busy machine: nothing here is a matter of speed.
@@ -150,6 +149,3 @@ func (r *rig) books() *Books {
 	}
 	return b
 }
-
-// TestMain checks that no goroutine is left.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
