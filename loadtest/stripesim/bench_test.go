@@ -2,12 +2,16 @@ package stripesim
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -44,6 +48,53 @@ func BenchmarkIntents(b *testing.B) {
 	b.ReportMetric(float64(m.HeapAlloc)/n, "heap-B/intent")
 	b.ReportMetric(float64(s.Stats().LogBytes)/n, "log-B/intent")
 	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkHTTP is BenchmarkIntents over real connections; the client's share is in it.
+func BenchmarkHTTP(b *testing.B) {
+	s, err := New(Config{Data: b.TempDir(), Seed: 7})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, ln) }()
+	var calls atomic.Int64
+	url := "http://" + ln.Addr().String() + "/v1/payment_intents"
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n := strconv.FormatInt(calls.Add(1), 10)
+			req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(confirmForm+"ctoken_rehearsal_"+n+"&metadata[donation]="+n))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			req.Header.Set("Idempotency-Key", n)
+			res, err := c.Do(req)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+				b.Errorf("%d, %v", res.StatusCode, err)
+			}
+			if err := res.Body.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(calls.Load())/b.Elapsed().Seconds(), "intents/s")
+	c.CloseIdleConnections()
+	cancel()
+	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
 }
