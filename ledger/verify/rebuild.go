@@ -10,6 +10,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/journal"
 	"spillway/ledger/money"
 )
 
@@ -48,8 +49,9 @@ func sumOf(row campaigns.SlotRow) sum {
 }
 
 // rebuild recomputes every total of a book from zero, line by line in this
-// process, and compares it with the sum of its slots. It shares no SQL and no
-// arithmetic with the query "totals" or with what moves the slots.
+// process, and entry by entry, and compares it with the sum of its slots. It shares no
+// SQL and no arithmetic with the queries "totals" and "raised" or with what moves the
+// slots.
 func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 	r.check(Result{
 		Check: "rebuild", Invariant: "I5", Scope: book.String(),
@@ -57,18 +59,43 @@ func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 	}, Broken, func(res *Result, t *tally) error {
 		rebuilt := map[totalKey]sum{}
 		var overflow error
-		err := r.db.Lines(ctx, book, func(campaign string, currency money.Currency, amountMinor int64) {
-			k := totalKey{campaign, currency}
-			// A donation names a campaign once (the check "campaign-once"), so a
-			// line is a donation to its campaign. Nothing raises yet: capturing
-			// comes with payments.
-			s, err := rebuilt[k].plus(sum{pledgedMinor: amountMinor, donations: 1})
+		add := func(k totalKey, more sum) {
+			s, err := rebuilt[k].plus(more)
 			if err != nil {
 				overflow = fmt.Errorf("%s: %w", k, err)
 			}
 			rebuilt[k] = s
+		}
+		err := r.db.Lines(ctx, book, func(campaign string, currency money.Currency, amountMinor int64, standing bool) {
+			// A donation names a campaign once (the check "campaign-once"), so a
+			// line is a donation to its campaign.
+			if standing {
+				add(totalKey{campaign, currency}, sum{pledgedMinor: amountMinor, donations: 1})
+			}
 			if res.Examined++; res.Examined%progressEvery == 0 {
 				r.Progress("rebuild "+book.String()+", lines", res.Examined, 0)
+			}
+		})
+		if err = errors.Join(err, overflow); err != nil {
+			return err
+		}
+		err = r.db.Entries(ctx, book, func(_ journal.Link, e *journal.Entry) {
+			if res.Examined++; res.Examined%progressEvery == 0 {
+				r.Progress("rebuild "+book.String()+", entries", res.Examined, 0)
+			}
+			for _, p := range e.Postings {
+				campaign, ok := journal.CampaignOf(p.Account)
+				if !ok {
+					continue
+				}
+				more := sum{raisedMinor: -p.AmountMinor}
+				switch e.Kind { // what people book pledges too: no donation does
+				case journal.OfflineGift:
+					more.pledgedMinor, more.donations = -p.AmountMinor, 1
+				case journal.Correction:
+					more.pledgedMinor = -p.AmountMinor
+				}
+				add(totalKey{campaign, p.Currency}, more)
 			}
 		})
 		if err = errors.Join(err, overflow); err != nil {

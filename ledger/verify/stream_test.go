@@ -14,6 +14,7 @@ import (
 	"spillway/ingest"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
+	"spillway/ledger/journal"
 	"spillway/ledger/money"
 )
 
@@ -73,6 +74,10 @@ type world struct {
 	quarantined [][]byte
 	snapshots   []*campaigns.Snapshot
 	slots       []campaigns.SlotRow
+	failed      map[ingest.ID]bool
+	links       []journal.Link
+	entries     []journal.Entry
+	heads       map[int32]campaigns.ChainHead
 	checkErr    error
 	unsafe      string
 	durableErr  error
@@ -160,12 +165,30 @@ func (w *world) Rows(_ context.Context, book ledger.Book, visit func(int64, inge
 	return nil
 }
 
-func (w *world) Lines(_ context.Context, book ledger.Book, visit func(string, money.Currency, int64)) error {
+func (w *world) Lines(_ context.Context, book ledger.Book, visit func(string, money.Currency, int64, bool)) error {
 	for i := range w.rows {
 		for _, l := range w.rows[i].Lines {
 			if book == ledger.Live {
-				visit(l.Campaign, w.rows[i].Currency, l.AmountMinor)
+				visit(l.Campaign, w.rows[i].Currency, l.AmountMinor, !w.failed[w.rows[i].ID])
 			}
+		}
+	}
+	return nil
+}
+
+func (w *world) Entries(_ context.Context, book ledger.Book, visit func(journal.Link, *journal.Entry)) error {
+	for i := range w.entries {
+		if book == ledger.Live {
+			visit(w.links[i], &w.entries[i])
+		}
+	}
+	return nil
+}
+
+func (w *world) ChainHeads(_ context.Context, book ledger.Book, visit func(int32, campaigns.ChainHead)) error {
+	for slot, head := range w.heads {
+		if book == ledger.Live {
+			visit(slot, head)
 		}
 	}
 	return nil

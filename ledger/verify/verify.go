@@ -24,6 +24,7 @@ import (
 	"spillway/ingest"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
+	"spillway/ledger/journal"
 	"spillway/ledger/money"
 )
 
@@ -44,8 +45,14 @@ type Database interface {
 	Quarantined(ctx context.Context, book ledger.Book, hashes [][32]byte, visit func(hash [32]byte)) error
 	// Rows visits every recorded donation, in no order.
 	Rows(ctx context.Context, book ledger.Book, visit func(row int64, id ingest.ID, receivedAt time.Time)) error
-	// Lines visits every line of every recorded donation, in no order.
-	Lines(ctx context.Context, book ledger.Book, visit func(campaign string, currency money.Currency, amountMinor int64)) error
+	// Lines visits every line of every recorded donation, in no order. standing says
+	// that its payment neither failed nor was canceled.
+	Lines(ctx context.Context, book ledger.Book, visit func(campaign string, currency money.Currency, amountMinor int64, standing bool)) error
+	// Entries visits the whole journal, each slot's entries in the order of their
+	// numbers. The entry and its postings are visit's.
+	Entries(ctx context.Context, book ledger.Book, visit func(link journal.Link, e *journal.Entry)) error
+	// ChainHeads visits the last link of each slot's chain, as the writers keep it.
+	ChainHeads(ctx context.Context, book ledger.Book, visit func(slot int32, head campaigns.ChainHead)) error
 	// Slots visits every row of every slot.
 	Slots(ctx context.Context, book ledger.Book, visit func(slot int32, row *campaigns.SlotRow)) error
 	// TakenAt is the database's time of the snapshot.
@@ -145,6 +152,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (*Report, error) {
 
 	for _, book := range ledger.Books {
 		r.queries(ctx, book)
+		r.chain(ctx, book, published)
 		if cfg.Rebuild {
 			r.rebuild(ctx, book)
 		}

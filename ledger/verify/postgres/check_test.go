@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/url"
 	"os"
@@ -20,8 +21,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// A healthy installation: three live donations of five lines recorded by two
-// slots, one conflict, one rehearsal.
+// A healthy installation: four live donations of six lines recorded by two slots; of
+// them one captured with its second card, partly refunded, disputed in vain and charged
+// once too much, which went back; one that failed; a gift by cheque; one conflict, one
+// rehearsal.
 const healthy = `
 SET search_path = spillway;
 INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amount_minor, lines_minor, fee_cover_minor,
@@ -37,6 +40,33 @@ INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) 
 INSERT INTO slot_terms (slot, term, epoch) VALUES (1, 3, 1), (2, 1, 1);
 INSERT INTO slot_leases (slot, term, until, closed, holder) VALUES
     (1, 3, clock_timestamp() + interval '3 seconds', false, 'one'), (2, 1, clock_timestamp() - interval '1 day', true, 'two');
+INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amount_minor, lines_minor, fee_cover_minor,
+    source, seal_key, anonymous, hide_amount, currency, confirmation_token, sealed)
+SELECT 6, 'a0000000-0000-8000-b000-000000000006', id, received_at, token_expires_at, 40, 40, 0, source, seal_key, false, false, currency, confirmation_token, sealed
+FROM donations WHERE seq = 5;
+INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (6, 1, 'river', 40);
+INSERT INTO payments (donation_id, intent, charge, captured_minor, captured_at, attempt_no, status, reason, lines_refunded) VALUES
+    ('a0000000-0000-8000-8000-000000000001', 'pi_1', 'ch_1', 600, '2026-11-22 12:05Z', 2, 'succeeded', '', '{30,20}'),
+    ('a0000000-0000-8000-b000-000000000006', 'pi_6', '', 0, NULL, 1, 'failed', 'declined', NULL);
+INSERT INTO attempts (donation_id, attempt_no, state, source, token, token_expires_at, not_before, changed_at) VALUES
+    ('a0000000-0000-8000-8000-000000000001', 1, 5, 1, 'ctoken_1', now(), now(), now()),
+    ('a0000000-0000-8000-8000-000000000001', 2, 7, 1, 'ctoken_2', now(), now(), now()),
+    ('a0000000-0000-8000-b000-000000000006', 1, 5, 1, 'ctoken_3', now(), now(), now());
+INSERT INTO refunds (refund, donation_id, processor_id, amount_minor, lines, status) VALUES
+    (gen_random_uuid(), 'a0000000-0000-8000-8000-000000000001', 're_1', 60, '{}', 'succeeded');
+INSERT INTO disputes (dispute, donation_id, charge, amount_minor, status, turned, fee_minor, fee_returned_minor, fee_currency) VALUES
+    ('dp_1', 'a0000000-0000-8000-8000-000000000001', 'ch_1', 600, 'won', false, 0, 0, '');
+INSERT INTO entries (slot, n, occurred_at, donation_id, kind, ref, accounts, currencies, amounts, prev, hash)
+SELECT 1, n, now(), donation::uuid, kind, ref, accounts::text[], currencies::text[], amounts::bigint[], sha256('x'), sha256('x')
+FROM (VALUES
+    (1, 'a0000000-0000-8000-8000-000000000001', 'capture', 'capture:ch_1', '{processor:stripe,gifts:river,gifts:school,fees:covered}', '{USD,USD,USD,USD}', '{600,-300,-200,-100}'),
+    (2, 'a0000000-0000-8000-8000-000000000001', 'refund', 'refund:re_1', '{gifts:river,gifts:school,fees:covered,processor:stripe}', '{USD,USD,USD,USD}', '{30,20,10,-60}'),
+    (3, NULL, 'offline_gift', 'offline:1', '{offline:received,gifts:river}', '{USD,USD}', '{25,-25}'),
+    (4, 'a0000000-0000-8000-8000-000000000001', 'capture', 'capture:ch_0', '{processor:stripe,suspense:stripe}', '{USD,USD}', '{7,-7}'),
+    (5, 'a0000000-0000-8000-8000-000000000001', 'refund', 'refund:re_0', '{suspense:stripe,processor:stripe}', '{USD,USD}', '{7,-7}')
+) AS e (n, donation, kind, ref, accounts, currencies, amounts);
+UPDATE slots SET raised_minor = 295, pledged_minor = 525, donations = 3 WHERE slot = 1 AND campaign = 'river';
+UPDATE slots SET raised_minor = 180 WHERE slot = 1 AND campaign = 'school';
 INSERT INTO conflicts (id, fingerprint, received_at, record) VALUES
     ('a0000000-0000-8000-8000-000000000001', 'c0000000-0000-8000-8000-000000000001', '2026-11-22 12:01Z', 'x');
 SET search_path = rehearsal;
@@ -62,6 +92,7 @@ const (
 	first  = "a0000000-0000-8000-8000-000000000001"
 	second = "a0000000-0000-8000-9000-000000000002"
 	fifth  = "a0000000-0000-8000-b000-000000000005"
+	sixth  = "a0000000-0000-8000-b000-000000000006" // failed
 )
 
 func TestChecks_NameEachKindOfDamage(t *testing.T) {
@@ -120,7 +151,7 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"a line that was raised", `UPDATE lines SET amount_minor = 51 WHERE donation_seq = 5`,
 			map[string]string{"lines-add-up": fifth, "totals": "river USD"}},
 		{"a line that is gone", `DELETE FROM lines WHERE donation_seq = 1 AND line_no = 2`,
-			map[string]string{"lines-add-up": first, "totals": "school USD"}},
+			map[string]string{"lines-add-up": first, "totals": "school USD", "payment-booked": first}},
 		{"a donation without lines", `DELETE FROM lines WHERE donation_seq = 5`,
 			map[string]string{"lines-add-up": fifth, "totals": "river USD"}},
 		{"a hole in the lines", `UPDATE lines SET line_no = 3 WHERE donation_seq = 2 AND line_no = 2`,
@@ -138,13 +169,56 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"a line whose donation is gone", `DELETE FROM donations WHERE seq = 5`,
 			map[string]string{"lines-numbered": "row 5", "totals": "river USD"}},
 		{"a campaign twice in a donation", `UPDATE lines SET campaign = 'river' WHERE donation_seq = 1`,
-			map[string]string{"campaign-once": first, "totals": "school USD"}},
+			map[string]string{"campaign-once": first, "totals": "school USD", "payment-booked": first}},
 		{"a slot that counted twice", `UPDATE slots SET pledged_minor = pledged_minor + 50, donations = donations + 1 WHERE slot = 2`,
 			map[string]string{"totals": "river USD"}},
 		{"a slot with the money and not the number", `UPDATE slots SET donations = donations - 1 WHERE slot = 2`,
 			map[string]string{"totals": "river USD"}},
-		{"a slot that raised before anything was charged", `UPDATE slots SET raised_minor = 1 WHERE slot = 2`,
-			map[string]string{"totals": "river USD"}},
+		{"a slot that raised what nobody paid", `UPDATE slots SET raised_minor = 1 WHERE slot = 2`,
+			map[string]string{"raised": "river USD"}},
+		{"an entry off by one", `UPDATE entries SET amounts = '{601,-300,-200,-100}' WHERE n = 1`,
+			map[string]string{"entries-balanced": "capture:ch_1", "payment-booked": first}},
+		{"an entry off by a currency", `UPDATE entries SET currencies = '{USD,EUR}' WHERE n = 3`,
+			map[string]string{"entries-balanced": "offline:1", "raised": "river EUR", "totals": "river EUR"}},
+		{"an entry of one posting", `UPDATE entries SET accounts = '{bank}', currencies = '{USD}', amounts = '{5}' WHERE n = 5`,
+			map[string]string{"entries-balanced": "refund:re_0", "suspense": first, "one-charge": first}},
+		{"an empty posting", `UPDATE entries SET accounts = accounts || 'bank'::text, currencies = currencies || 'USD'::text, amounts = amounts || 0::bigint WHERE n = 1`,
+			map[string]string{"entries-balanced": "capture:ch_1"}},
+		{"a posting of NULL", `UPDATE entries SET accounts = accounts || 'bank'::text, currencies = currencies || 'USD'::text, amounts = amounts || NULL::bigint WHERE n = 1`,
+			map[string]string{"entries-balanced": "capture:ch_1"}},
+		{"a movement booked twice", `ALTER TABLE entries DROP CONSTRAINT entries_pkey, DROP CONSTRAINT entries_ref_once; INSERT INTO entries SELECT * FROM entries WHERE n = 5; DELETE FROM entries WHERE n = 4`,
+			map[string]string{"entry-once": "refund:re_0", "suspense": first}},
+		{"a capture that is gone", `DELETE FROM entries WHERE n = 1`,
+			map[string]string{"payment-booked": first, "raised": "river USD"}},
+		{"a refund that is gone", `DELETE FROM entries WHERE n = 2`,
+			map[string]string{"payment-booked": first, "raised": "school USD"}},
+		{"a second charge that was kept", `DELETE FROM entries WHERE n = 5`,
+			map[string]string{"one-charge": first, "suspense": first}},
+		{"a second charge for the campaign", `UPDATE entries SET accounts = '{processor:stripe,gifts:river}' WHERE n IN (4, 5)`,
+			map[string]string{"one-charge": first, "payment-booked": first, "raised": "river USD"}},
+		{"a capture of nobody", `UPDATE entries SET donation_id = NULL WHERE n = 1`,
+			map[string]string{"one-charge": "no donation", "payment-booked": first}},
+		{"a capture that the payment forgot", `UPDATE payments SET charge = '' WHERE charge <> ''`,
+			map[string]string{"payment-booked": first}},
+		{"a refund that the payment forgot", `UPDATE payments SET lines_refunded = NULL`,
+			map[string]string{"payment-booked": first}},
+		{"another amount than was captured", `UPDATE payments SET captured_minor = 601 WHERE charge <> ''`,
+			map[string]string{"payment-booked": first}},
+		{"a failed gift that is accepted again", `UPDATE payments SET status = 'accepted' WHERE charge = ''`,
+			map[string]string{"payment-state": sixth, "totals": "river USD"}},
+		{"a refund nobody told the donor of", `UPDATE refunds SET amount_minor = 600`,
+			map[string]string{"payment-state": first}},
+		{"a dispute nobody told the donor of", `UPDATE disputes SET status = 'open'`,
+			map[string]string{"payment-state": first}},
+		{"a payment without attempts", `DELETE FROM attempts WHERE token = 'ctoken_3'`,
+			map[string]string{"payment-state": sixth}},
+		{"a payment whose first attempt is gone", `DELETE FROM attempts WHERE token = 'ctoken_1'`,
+			map[string]string{"payment-state": first}},
+		{"two attempts under way", `UPDATE attempts SET state = 2 WHERE donation_id = 'a0000000-0000-8000-8000-000000000001'`,
+			map[string]string{"payment-state": first}},
+		{"a payment of nobody", `UPDATE payments SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE charge = '';
+			UPDATE attempts SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE token = 'ctoken_3'`,
+			map[string]string{"payment-state": "a0000000-0000-8000-b000-000000000007", "totals": "river USD"}},
 		{"a slot that is gone", `DELETE FROM slots WHERE slot = 2`,
 			map[string]string{"totals": "river USD"}},
 		{"a slot in another currency", `UPDATE slots SET currency = 'EUR' WHERE slot = 2`,
@@ -246,7 +320,7 @@ func TestSnapshot_SeesNothingNewAndSurvivesErrors(t *testing.T) {
 	}); err == nil {
 		t.Error("no error from a division by zero")
 	}
-	if examined, _, err := s.Check(t.Context(), ledger.Live, "id-once", 1, func(string, string) {}); err != nil || examined != 3 {
+	if examined, _, err := s.Check(t.Context(), ledger.Live, "id-once", 1, func(string, string) {}); err != nil || examined != 4 {
 		t.Errorf("after an error: %d donations: %v", examined, err)
 	}
 	if err := s.in(t.Context(), ledger.Live, func() error {
@@ -339,6 +413,14 @@ func TestChecks_AreTheCatalogue(t *testing.T) {
 // installation is the address of a migrated, healthy database, to be copied.
 func installation(t *testing.T) string {
 	t.Helper()
+	database := migrated(t)
+	execute(t, database, healthy)
+	return database
+}
+
+// migrated is the address of a migrated, empty database.
+func migrated(t *testing.T) string {
+	t.Helper()
 	database := pgtest.URL(t)
 	db, err := ledgerpostgres.Open(ledgerpostgres.Config{URL: database})
 	if err != nil {
@@ -358,7 +440,6 @@ func installation(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	execute(t, database, healthy)
 	return database
 }
 
@@ -372,10 +453,8 @@ func copyOf(t *testing.T, template string) string {
 	from := strings.TrimPrefix(u.Path, "/")
 	u.Path = "/postgres"
 	admin := u.String()
-	name := fmt.Sprintf("%s_%x", from, t.Name())
-	if len(name) > 60 { // Postgres cuts names at 63 bytes
-		name = name[:20] + name[len(name)-40:]
-	}
+	test := sha256.Sum256([]byte(t.Name())) // Postgres cuts names at 63 bytes
+	name := fmt.Sprintf("%s_%x", from, test[:10])
 	execute(t, admin, fmt.Sprintf("CREATE DATABASE %q TEMPLATE %q", name, from))
 	t.Cleanup(func() { execute(t, admin, fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", name)) })
 	u.Path = "/" + name

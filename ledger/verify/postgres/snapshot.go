@@ -194,15 +194,18 @@ func (s *Snapshot) Rows(ctx context.Context, book ledger.Book, visit func(row in
 		})
 }
 
-// Lines visits every line of every recorded donation, in no order.
-func (s *Snapshot) Lines(ctx context.Context, book ledger.Book, visit func(campaign string, currency money.Currency, amountMinor int64)) error {
+// Lines visits every line of every recorded donation, in no order, and whether its
+// payment neither failed nor was canceled.
+func (s *Snapshot) Lines(ctx context.Context, book ledger.Book, visit func(campaign string, currency money.Currency, amountMinor int64, standing bool)) error {
+	const sql = `SELECT l.campaign, d.currency, l.amount_minor, coalesce(p.status, 'accepted') NOT IN ('failed', 'canceled')
+		FROM lines l JOIN donations d ON d.seq = l.donation_seq LEFT JOIN payments p ON p.donation_id = d.id`
 	var campaign, currency string
 	var amountMinor int64
-	return s.each(ctx, book, "SELECT l.campaign, d.currency, l.amount_minor FROM lines l JOIN donations d ON d.seq = l.donation_seq", nil,
-		[]any{&campaign, &currency, &amountMinor}, func() error {
-			visit(campaign, money.Currency(currency), amountMinor)
-			return nil
-		})
+	var standing bool
+	return s.each(ctx, book, sql, nil, []any{&campaign, &currency, &amountMinor, &standing}, func() error {
+		visit(campaign, money.Currency(currency), amountMinor, standing)
+		return nil
+	})
 }
 
 // Slots visits every row of every slot.

@@ -1,23 +1,33 @@
--- A total is the sum of its slots and equals the sum of its lines, in amount and
--- in number. Nothing raises yet: capturing comes with payments.
+-- What a campaign's slots have pledged equals, in amount and in number, the lines of
+-- the donations that neither failed nor were canceled, and what people booked by hand.
 -- examined
 SELECT count(DISTINCT (campaign, currency)) FROM slots
 -- offenders
 SELECT coalesce(s.campaign, l.campaign) || ' ' || coalesce(s.currency, l.currency),
-    format('lines: pledged %s, donations %s; slots: pledged %s, raised %s, donations %s',
-        coalesce(l.pledged_minor, 0), coalesce(l.donations, 0),
-        coalesce(s.pledged_minor, 0), coalesce(s.raised_minor, 0), coalesce(s.donations, 0))
+    format('gifts: pledged %s, donations %s; slots: pledged %s, donations %s',
+        coalesce(l.pledged_minor, 0), coalesce(l.donations, 0), coalesce(s.pledged_minor, 0), coalesce(s.donations, 0))
 FROM (
-    SELECT campaign, currency, sum(pledged_minor) AS pledged_minor, sum(raised_minor) AS raised_minor, sum(donations) AS donations
+    SELECT campaign, currency, sum(pledged_minor) AS pledged_minor, sum(donations) AS donations
     FROM slots
     GROUP BY campaign, currency
 ) s
 FULL JOIN (
-    SELECT l.campaign, d.currency, sum(l.amount_minor) AS pledged_minor, count(DISTINCT l.donation_seq) AS donations
-    FROM lines l
-    JOIN donations d ON d.seq = l.donation_seq
-    GROUP BY l.campaign, d.currency
+    SELECT g.campaign, g.currency, sum(g.pledged_minor) AS pledged_minor, sum(g.donations) AS donations
+    FROM (
+        SELECT l.campaign, d.currency, sum(l.amount_minor) AS pledged_minor, count(DISTINCT l.donation_seq) AS donations
+        FROM lines l
+        JOIN donations d ON d.seq = l.donation_seq
+        LEFT JOIN payments p ON p.donation_id = d.id
+        WHERE coalesce(p.status, 'accepted') NOT IN ('failed', 'canceled')
+        GROUP BY l.campaign, d.currency
+        UNION ALL
+        SELECT substr(b.account, 7), b.currency, -sum(b.amount_minor), count(*) FILTER (WHERE b.kind = 'offline_gift')
+        FROM (SELECT kind, unnest(accounts) AS account, unnest(currencies) AS currency, unnest(amounts) AS amount_minor
+              FROM entries WHERE kind IN ('offline_gift', 'correction')) b
+        WHERE starts_with(b.account, 'gifts:')
+        GROUP BY substr(b.account, 7), b.currency
+    ) g
+    GROUP BY g.campaign, g.currency
 ) l ON l.campaign = s.campaign AND l.currency = s.currency
 WHERE coalesce(l.pledged_minor, 0) <> coalesce(s.pledged_minor, 0)
     OR coalesce(l.donations, 0) <> coalesce(s.donations, 0)
-    OR coalesce(s.raised_minor, 0) <> 0
