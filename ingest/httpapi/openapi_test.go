@@ -96,7 +96,6 @@ func TestOpenAPI_EveryPromisedResponse(t *testing.T) {
 	give(request("GET", path, "", holder), 200)
 	give(request("GET", path+"?wait=x", ""), 400)
 	give(request("GET", path, "", holder+"x"), 401)
-	give(h.attempts(cardBody), 202)
 	give(h.attempts("{}"), 422)
 	give(h.attempts(""), 400)
 	give(request("POST", path+"/attempts", cardBody), 415)
@@ -121,6 +120,8 @@ func TestOpenAPI_EveryPromisedResponse(t *testing.T) {
 	give(request("DELETE", path, "", holder), 503)
 	give(card(holder), 503)
 	give(request("PUT", path, ""), 405)
+	put(failed(), nil)
+	give(card(holder), 202)
 
 	for { // until this client is too fast
 		if r := h.send(t, request("DELETE", path, "", holder)); r.status == http.StatusTooManyRequests {
@@ -128,7 +129,7 @@ func TestOpenAPI_EveryPromisedResponse(t *testing.T) {
 		}
 	}
 	give(request("DELETE", path, "", holder), 429)
-	give(card(holder), 429)
+	give(card(unknown), 429)
 	give(donation(sound), 429)
 
 	give(request("GET", "/healthz", ""), 200)

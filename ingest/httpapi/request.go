@@ -17,6 +17,10 @@ import (
 // many; who tries more is testing stolen ones, or a program that went wild.
 const attemptsMax = 20
 
+// requestsRemembered is how many acknowledged requests are remembered, in 32 bytes
+// each: half an hour of five a second, which no event has seen.
+const requestsRemembered = 8 << 10
+
 // attempt takes another card: POST /v1/donations/{id}/attempts, in the contract's
 // order of refusals.
 //
@@ -48,6 +52,10 @@ func (s *Server) attempt(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		q.refuse(&problem.Problem{Kind: problem.Of(err)})
 		return
 	}
+	request := ingest.DeriveAttemptID(id, key)
+	if !q.identified() || q.repeated(request) {
+		return
+	}
 	state, ok := q.held()
 	if !ok {
 		return
@@ -66,7 +74,7 @@ func (s *Server) attempt(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		return
 	}
 	q.publish(state.Book, &envelope.Request{
-		Kind: envelope.Attempt, ID: ingest.DeriveAttemptID(id, key),
+		Kind: envelope.Attempt, ID: request,
 		ConfirmationToken: payment.ConfirmationToken, TokenExpiresAt: payment.ExpiresAt,
 	})
 }
@@ -89,13 +97,17 @@ func (s *Server) cancel(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		q.refuse(&problem.Problem{Kind: problem.MalformedBody, Detail: "A cancellation has no body."})
 		return
 	}
-	var key []byte
+	var request ingest.RequestID // zero without a key
 	if header := &ctx.Request.Header; len(header.PeekAll(keyHeader)) > 0 {
-		var err error
-		if key, err = ingest.ParseKey(onlyHeader(header, keyHeader)); err != nil {
+		key, err := ingest.ParseKey(onlyHeader(header, keyHeader))
+		if err != nil {
 			q.refuse(&problem.Problem{Kind: problem.Of(err)})
 			return
 		}
+		request = ingest.DeriveCancellationID(id, key)
+	}
+	if !q.identified() || q.repeated(request) {
+		return
 	}
 	state, ok := q.held()
 	if !ok {
@@ -107,9 +119,8 @@ func (s *Server) cancel(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		q.accept()
 		return
 	}
-	request := ingest.DeriveCancelLastID(id, state.AttemptNo)
-	if key != nil {
-		request = ingest.DeriveCancellationID(id, key)
+	if request == (ingest.RequestID{}) {
+		request = ingest.DeriveCancelLastID(id, state.AttemptNo)
 	}
 	q.publish(state.Book, &envelope.Request{Kind: envelope.Cancellation, ID: request})
 }
@@ -121,6 +132,7 @@ type wish struct {
 	ctx      *fasthttp.RequestCtx
 	route    route
 	donation ingest.ID
+	who      asker
 	begun    time.Time // by the server's clock
 	received time.Time // begun in UTC, whole microseconds: what is stored
 	source   uint64
@@ -153,6 +165,30 @@ func (q *wish) clear() bool {
 	return true
 }
 
+// identified reads the holder token and holds its bearer to the rate.
+func (q *wish) identified() bool {
+	var ok bool
+	if q.who, ok = q.s.identify(q.ctx, q.donation); !ok || q.who.kind == 0 {
+		q.refuse(&problem.Problem{Kind: problem.BadToken, Detail: "Send the holder token of this donation as Authorization: Bearer."})
+		q.ctx.Response.Header.SetCanonical(challengeName, challengeBearer)
+		return false
+	}
+	return q.slowEnough()
+}
+
+// repeated answers 202 for a request that this front-end has seen acknowledged for
+// this very holder: by now it may be what moved the donation on. It has answered
+// when it returns true. A front-end that does not remember judges by the donation
+// as it is, and the ledger carries the request out once in any case.
+func (q *wish) repeated(request ingest.RequestID) bool {
+	holder, known := q.s.requested.lookup(ingest.ID(request))
+	if !known || holder != q.who.fingerprint {
+		return false
+	}
+	q.accept()
+	return true
+}
+
 // held returns what the ledger says of the donation, to its holder only: the
 // bearer of a token of either kind whose content is the one that is stored.
 //
@@ -162,24 +198,15 @@ func (q *wish) clear() bool {
 // is not recorded yet has nothing to cancel at the processor either, and will be
 // recorded soon: come back.
 func (q *wish) held() (state ledger.State, ok bool) {
-	who, ok := q.s.identify(q.ctx, q.donation)
-	if !ok || who.kind == 0 {
-		q.refuse(&problem.Problem{Kind: problem.BadToken, Detail: "Send the holder token of this donation as Authorization: Bearer."})
-		q.ctx.Response.Header.SetCanonical(challengeName, challengeBearer)
-		return state, false
-	}
-	if !q.slowEnough() {
-		return state, false
-	}
 	latest := q.s.ask(q.donation)
 	switch {
 	case latest.stale:
 		q.refuse(&problem.Problem{Kind: problem.StateUnavailable, Detail: "The donation's state cannot be read at the moment, and nothing was taken; send the same request again."})
-	case !latest.state.Found && who.kind == keyring.Accepted:
+	case !latest.state.Found && q.who.kind == keyring.Accepted:
 		q.refuse(&problem.Problem{Kind: problem.StateUnavailable, Detail: "The donation is accepted and not recorded yet, and nothing was taken; send the same request again."})
 	case !latest.state.Found:
 		q.refuse(&problem.Problem{Kind: problem.UnknownDonation, Retry: true})
-	case who.fingerprint != latest.state.Fingerprint:
+	case q.who.fingerprint != latest.state.Fingerprint:
 		q.refuse(&problem.Problem{Kind: problem.NotTheHolder})
 	default:
 		return latest.state, true
@@ -214,6 +241,7 @@ func (q *wish) publish(book ledger.Book, r *envelope.Request) {
 		q.refuse(&problem.Problem{Kind: kind})
 		return
 	}
+	q.s.requested.remember(ingest.ID(r.ID), q.who.fingerprint)
 	q.accept()
 }
 

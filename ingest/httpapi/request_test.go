@@ -62,16 +62,76 @@ func TestAttempt_IsStoredAsItWasSent(t *testing.T) {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
 
-	// The same key in quotes is the same wish, and so is a reloaded page's new token.
+	// The same key in quotes is the same wish, and so is a reloaded page's new token:
+	// another front-end stores it again, under the same ID.
+	h = serve(t, options{})
+	h.states.put(id, failed())
 	r = h.send(t, request("POST", "/v1/donations/"+id.String()+"/attempts", strings.Replace(cardBody, "another", "reloaded", 1),
 		"Content-Type: application/json", `Idempotency-Key: "`+cardKey+`"`, h.bearer(keyring.Unknown, won)))
 	if got := h.publisher.last(t).request; r.status != 202 || got.ID != want.request.ID || got.ConfirmationToken != "ctoken_reloaded" {
 		t.Errorf("the same key again: %d, %+v", r.status, got)
 	}
 	// No hint: as late as a token lives.
+	h = serve(t, options{})
+	h.states.put(id, failed())
 	h.send(t, h.attempts(`{"payment":{"confirmation_token":"ctoken_another"}}`))
 	if got := h.publisher.last(t).request; !got.TokenExpiresAt.Equal(noon.Truncate(time.Microsecond).Add(12 * time.Hour)) {
 		t.Errorf("token expires at %v", got.TokenExpiresAt)
+	}
+}
+
+// The same request again is 202 though it has moved the donation on, and though the
+// ledger says nothing; for nobody else, and for no other key.
+func TestRequests_TheSameAgainIsTakenAgain(t *testing.T) {
+	h := serve(t, options{})
+	h.states.put(idOf(key), failed())
+	keyed := "Idempotency-Key: " + cardKey
+	holder, loser := h.bearer(keyring.Accepted, won), h.bearer(keyring.Accepted, lost)
+	stop := cancels(holder, keyed)
+	for _, raw := range []string{h.attempts(cardBody), stop} {
+		if r := h.send(t, raw); r.status != 202 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	h.states.put(idOf(key), standing("charging"))
+	published, asked := h.publisher.count(), h.states.questions()
+	h.states.fail(errDown)
+	for _, raw := range []string{h.attempts(cardBody), h.attempts(strings.Replace(cardBody, "another", "reloaded", 1)), stop} {
+		if r := h.send(t, raw); r.status != 202 {
+			t.Errorf("again: %d %s", r.status, r.body)
+		}
+	}
+	if h.publisher.count() != published || h.states.questions() != asked {
+		t.Error("what is known was asked or stored again")
+	}
+	h.states.fail(nil)
+	card := func(headers ...string) string {
+		return request("POST", "/v1/donations/"+idOf(key).String()+"/attempts", cardBody, append(headers, "Content-Type: application/json")...)
+	}
+	for name, c := range map[string]struct {
+		raw    string
+		status int
+	}{
+		"another key":           {card("Idempotency-Key: yet-another-card-1", holder), 409},
+		"the loser's":           {card(keyed, loser), 403},
+		"no token":              {card(keyed), 401},
+		"the loser's to cancel": {cancels(loser, keyed), 403},
+	} {
+		if r := h.send(t, c.raw); r.status != c.status {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+	}
+	// An outcome that is not known is not remembered.
+	h.states.put(idOf(key), failed())
+	h.publisher.fail(ingest.ErrUnknown)
+	third := card("Idempotency-Key: a-third-card-00001", holder)
+	if r := h.send(t, third); r.status != 503 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	published = h.publisher.count()
+	h.publisher.fail(nil)
+	if r := h.send(t, third); r.status != 202 || h.publisher.count() != published+1 {
+		t.Errorf("%d, published %d times", r.status, h.publisher.count()-published)
 	}
 }
 

@@ -36,6 +36,7 @@ type Server struct {
 	http       *fasthttp.Server
 	metrics    *metrics
 	remembered *remembered
+	requested  *remembered // further wishes, with their holders' fingerprints
 	waiters    waiters
 	// askFirst is askAgainFirst; a test sets another, to hear only news.
 	askFirst  time.Duration
@@ -62,6 +63,7 @@ func New(c Config, d Deps) (*Server, error) {
 	s.stopping = make(chan struct{})
 	s.askFirst = askAgainFirst
 	s.remembered = newRemembered(s.config.Remembered)
+	s.requested = newRemembered(requestsRemembered)
 	s.scratches.New = func() any { return newScratch() }
 	s.quick = quickRefusals()
 	var err error
