@@ -8,9 +8,11 @@
 // log: kill -9 at any moment loses nothing that anybody was told, and a charge that
 // nobody was told of may be there, as it may be at Stripe.
 //
-// Every fault, latency and decline is drawn from a hash of the seed and of what the
-// client sent, not from a sequence: the same calls meet the same fate in any order
-// and on any number of connections.
+// Every fault, latency and decline of a call that changes something is drawn from a
+// hash of the seed and its idempotency key, not from a sequence: the same calls meet
+// the same fate in any order and on any number of connections, and a repeat that is
+// answered from memory draws anew whether that answer arrives. Storms of 429, calls
+// without a key and the latency of reads go by the number of the call.
 //
 // Amounts are int64 in the currency's smallest unit as Stripe defines it. Rates of
 // faults are floats; no amount ever is.

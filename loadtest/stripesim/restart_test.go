@@ -260,3 +260,31 @@ func TestLog_CutAnywhereIsTheStateBefore(t *testing.T) {
 		}
 	}
 }
+
+// TestLog_ThatCannotBeWritten: nobody is told what is in no log, and Run ends.
+func TestLog_ThatCannotBeWritten(t *testing.T) {
+	s, err := New(Config{Seed: 7, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.log.f.Close(); err != nil { // as a disk that is full or gone
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(context.Background(), ln) }()
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+	defer c.CloseIdleConnections()
+	r := &rig{t: t, server: s, http: c, api: stripeClient("http://"+ln.Addr().String(), c)}
+	_, err = r.charge("d-1", 5000, "ctoken_x")
+	var e *stripe.Error
+	if err == nil || errors.As(err, &e) {
+		t.Errorf("it was answered: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("run ended with %v", err)
+	}
+}

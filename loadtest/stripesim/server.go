@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -117,7 +118,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: headersTimeout, MaxHeaderBytes: headersMax,
-		ErrorLog: nil,
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug), // clients that go away are the point of it
 	}
 	var parts sync.WaitGroup
 	parts.Go(func() { s.clockwork(ctx) })
