@@ -271,7 +271,7 @@ func TestUp_ADonationIsRecordedOnceAndSurvivesEverything(t *testing.T) {
 	wantTotal(t, run.HTTPURL, 2)
 	eventually(t, func() error {
 		status, body, err := get(run.HTTPURL + first.StatusURL)
-		if err == nil && (status != http.StatusOK || !bytes.Contains(body, []byte(`"accepted"`))) {
+		if err == nil && (status != http.StatusOK || !bytes.Contains(body, []byte(`"succeeded"`))) {
 			err = fmt.Errorf("state of a recorded donation: %d %s", status, body)
 		}
 		return err
@@ -423,9 +423,15 @@ func TestRun_SaysWhatIsMissing(t *testing.T) {
 		status      int
 		says        string
 	}{
-		"no broker":        {args: []string{"ingest"}, status: exitFailed, says: "--nats-url"},
-		"no secrets":       {args: []string{"ingest", "--nats-url", "nats://x"}, status: exitFailed, says: "--secrets"},
-		"no database":      {args: []string{"ledger", "--nats-url", "nats://x"}, status: exitFailed, says: "--database-url"},
+		"no broker":      {args: []string{"ingest"}, status: exitFailed, says: "--nats-url"},
+		"no secrets":     {args: []string{"ingest", "--nats-url", "nats://x"}, status: exitFailed, says: "--secrets"},
+		"no database":    {args: []string{"ledger", "--nats-url", "nats://x"}, status: exitFailed, says: "--database-url"},
+		"nobody charges": {args: []string{"payments", "--nats-url", "nats://x", "--database-url", "postgres://x"}, status: exitFailed, says: "SPILLWAY_STRIPE_KEY"},
+		"no webhook secret": {args: []string{"payments", "--nats-url", "nats://x", "--database-url", "postgres://x", "--stripe-key", "sk_live_hunter2"},
+			status: exitFailed, says: "SPILLWAY_STRIPE_WEBHOOK_SECRETS"},
+		"no webhook secret for up": {args: []string{"up", "--stripe-key", "sk_live_hunter2"}, status: exitFailed, says: "SPILLWAY_STRIPE_WEBHOOK_SECRETS"},
+		"a live key for a simulator": {args: []string{"payments", "--nats-url", "nats://x", "--database-url", "postgres://x", "--stripe-key", "sk_live_hunter2", "--simulator", "http://127.0.0.1:1"},
+			status: exitFailed, says: "Stripe alone"},
 		"unknown flag":     {args: []string{"up", "--lisen", "x"}, status: exitUsage, says: "--lisen"},
 		"unknown command":  {args: []string{"upp"}, status: exitUsage, says: "upp"},
 		"misspelt setting": {args: []string{"migrate"}, environment: []string{"SPILLWAY_DATABSE_URL=postgres://u:hunter2@h/d"}, status: exitUsage, says: "SPILLWAY_DATABASE_URL"},
@@ -445,7 +451,7 @@ func TestRun_SaysWhatIsMissing(t *testing.T) {
 
 func TestRun_EveryCommandHasHelp(t *testing.T) {
 	for _, command := range [][]string{{}, {"--help"}, {"up", "--help"}, {"ingest", "--help"}, {"ledger", "--help"}, {"migrate", "--help"}, {"secrets", "--help"},
-		{"verify", "--help"}, {"rehearse", "--help"}, {"bench", "--help"}} {
+		{"verify", "--help"}, {"rehearse", "--help"}, {"bench", "--help"}, {"payments", "--help"}, {"stripesim", "--help"}} {
 		var stdout, stderr bytes.Buffer
 		if status := run(command, nil, &stdout, &stderr); status != 0 {
 			t.Errorf("%v: exit status %d: %s", command, status, &stderr)

@@ -27,18 +27,23 @@ type paymentsCommand struct {
 	Pace paceCommand        `cmd:"" help:"Look at the pace of charging, change it, pause and resume it, while everything runs."`
 }
 
+// Help is shown by --help.
+func (paymentsCommand) Help() string { return paymentsHelp }
+
 type paymentsRunCommand struct{ config.Payments }
 
 // Help is shown by --help.
-func (paymentsRunCommand) Help() string {
-	return `Any number of payments processes share the queue of charges and one pace, kept in the database. The schema must be there ('spillway migrate').
+func (paymentsRunCommand) Help() string { return paymentsHelp }
+
+const paymentsHelp = `Any number of payments processes share the queue of charges and one pace, kept in the database. The schema must be there ('spillway migrate').
 
 Examples:
     SPILLWAY_STRIPE_KEY=sk_... SPILLWAY_STRIPE_WEBHOOK_SECRETS=whsec_... \
         spillway payments --nats-url nats://spillway:password@broker:4222 \
         --database-url postgres://spillway:password@db/spillway
-    spillway payments --simulator http://127.0.0.1:12111 --nats-url ... --database-url ...`
-}
+    spillway payments --simulator http://127.0.0.1:12111 --nats-url ... --database-url ...
+    spillway payments pace status
+    spillway payments pace --rate 50`
 
 // Run charges until it is told to stop.
 func (c *paymentsRunCommand) Run(p *process) error {

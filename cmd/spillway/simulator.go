@@ -33,6 +33,11 @@ func (u *up) processor(ctx context.Context) error {
 	case u.StripeKey != "":
 		u.progress.note("processor   Stripe, %s", map[bool]string{true: "live: real money", false: "test mode"}[u.Live()])
 		return nil
+	case u.DatabaseURL != "" && !u.Demo:
+		// Gifts of a database that was named are not told to be paid by a simulator
+		// that nobody asked for.
+		u.progress.note("processor   none: gifts stay accepted until SPILLWAY_STRIPE_KEY or --simulator is given")
+		return nil
 	}
 	return u.progress.step("processor", func() error { return u.simulate(ctx) }, func() string { return "is simulated; no money moves" })
 }

@@ -159,6 +159,9 @@ func (u *up) payments(ctx context.Context) error {
 		u.progress.note("payments    left to processes beside this one")
 		return nil
 	}
+	if !u.Named() {
+		return nil // said already
+	}
 	t := &till{
 		processor: u.Processor, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway payments "+nodeName()),
 		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log,

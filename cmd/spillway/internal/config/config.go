@@ -94,7 +94,7 @@ type Up struct {
 	NoInstall   bool   `help:"Never install Postgres, only say how."`
 	NoLedger    bool   `help:"Leave recording to 'spillway ledger' processes beside this one."`
 	NoPayments  bool   `help:"Leave charging to 'spillway payments' processes beside this one; the simulator, when no key is given, still runs here."`
-	Demo        bool   `help:"Open the demo giving day in the database of --database-url too. The private one always has it."`
+	Demo        bool   `help:"Open the demo giving day in the database of --database-url too, and charge at a simulator when no key is given. With the private database both is always so."`
 	Quiet       bool   `help:"No progress and no banner."`
 }
 
