@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"spillway/campaigns"
@@ -17,6 +18,10 @@ const unknownTries = 8
 
 // changesTimeout bounds the word to waiting donors: it must not hold the next batch.
 const changesTimeout = time.Second
+
+// factsMax bounds the facts of one transaction whatever comes together, and with it
+// how long the slot is locked: a tenth of a second.
+const factsMax = 1000
 
 // submission is facts that somebody waits for, applied in one transaction unless
 // one of them is refused.
@@ -38,28 +43,54 @@ type result struct {
 type applier struct {
 	desk *desk
 	in   chan *submission
+	// since is when the transaction under way was first tried, in Unix nanoseconds of
+	// this process's clock; 0 for none.
+	since atomic.Int64
 }
 
 func newApplier(d *desk) *applier { return &applier{desk: d, in: make(chan *submission)} }
 
+// standsStill is how long the transaction under way has been tried.
+func (a *applier) standsStill() time.Duration {
+	since := a.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
 // apply returns after the facts were committed, or refused one by one. It takes as
 // long as the database is away. Errors: the context's, and then nothing is known.
 func (a *applier) apply(ctx context.Context, facts []payments.Fact) ([]result, error) {
-	if len(facts) == 0 {
-		return nil, nil
+	var results []result
+	for len(facts) > 0 {
+		cut := len(facts)
+		if cut > factsMax {
+			cut = factsMax
+			for cut > 1 && sameEvent(facts, cut) {
+				cut--
+			}
+		}
+		s := &submission{facts: facts[:cut], results: make([]result, cut), done: make(chan struct{})}
+		select {
+		case a.in <- s:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		results, facts = append(results, s.results...), facts[cut:]
 	}
-	s := &submission{facts: facts, results: make([]result, len(facts)), done: make(chan struct{})}
-	select {
-	case a.in <- s:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-s.done:
-		return s.results, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return results, nil
+}
+
+// sameEvent tells whether a cut would part the facts of one event: its mark is
+// committed with the first of them, and the rest would be taken for repeats.
+func sameEvent(facts []payments.Fact, cut int) bool {
+	return facts[cut].EventID != "" && facts[cut].EventID == facts[cut-1].EventID
 }
 
 // run applies what is submitted until in is closed, or ctx ends.
@@ -72,7 +103,10 @@ func (a *applier) run(ctx context.Context) {
 		}
 		next = batch.left
 		results := make([]result, len(batch.facts))
-		if err := a.settle(ctx, batch.facts, results); err != nil {
+		a.since.Store(time.Now().UnixNano())
+		err := a.settle(ctx, batch.facts, results)
+		a.since.Store(0)
+		if err != nil {
 			return // ctx has ended, and with it everybody's patience
 		}
 		for _, s := range batch.submissions {
@@ -124,11 +158,13 @@ func (a *applier) gather(ctx context.Context, first *submission) (g gathered, mo
 			if !open {
 				return g, true
 			}
+			again := len(g.facts)+len(s.facts) > factsMax
 			for i := range s.facts {
-				if events[s.facts[i].EventID] {
-					g.left = s
-					return g, true
-				}
+				again = again || events[s.facts[i].EventID]
+			}
+			if again {
+				g.left = s
+				return g, true
 			}
 			add(s)
 		case <-timer.C:
@@ -166,14 +202,12 @@ func (a *applier) settle(ctx context.Context, facts []payments.Fact, results []r
 	return a.settle(ctx, facts[to:], results[to:])
 }
 
-// middle is where facts are halved, between two events: the mark of an event is
-// committed with the first of its facts, and those that came later would be taken for
-// repeats. 0 when they are all of one event.
+// middle is where facts are halved, between two events; 0 when they are all of one.
 func middle(facts []payments.Fact) int {
 	half := len(facts) / 2
 	for off := 0; off < len(facts); off++ {
 		for _, cut := range []int{half - off, half + off} {
-			if cut > 0 && cut < len(facts) && (facts[cut].EventID == "" || facts[cut].EventID != facts[cut-1].EventID) {
+			if cut > 0 && cut < len(facts) && !sameEvent(facts, cut) {
 				return cut
 			}
 		}

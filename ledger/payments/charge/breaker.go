@@ -44,6 +44,9 @@ func (b *breaker) allow(room int) (most int, wait time.Duration) {
 
 // note takes an answer in. A 429 is an answer: the processor is there.
 func (b *breaker) note(a payments.Answer) {
+	if a.Detail == noPace {
+		return // it was not asked
+	}
 	away := a.Intent == nil && a.RateLimited == "" && a.Kind != payments.Definite
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,9 +16,19 @@ const (
 	endpointReads   = "reads" // whatever only asks
 )
 
-// claimIdle bounds the wait for the time at which the store said to ask again: a
-// pace that was raised meanwhile, or attempts that were made, are seen that soon.
-const claimIdle = time.Second
+const (
+	// claimIdle bounds the wait for the time at which the store said to ask again: a
+	// pace that was raised meanwhile is seen that soon.
+	claimIdle = time.Second
+	// bookingMax is how long a transaction of answers may stand still before nothing
+	// more is claimed: donors wait better in the queue than with an outcome that
+	// nobody can write down.
+	bookingMax = 5 * time.Second
+	// lookShare is how much of a claim a look may take: it reads lists, page by page.
+	lookShare = 0.9
+	// noPace is the detail of a look that never came to be.
+	noPace = "no_pace"
+)
 
 // claimLoop claims until ctx ends, and returns when the calls under way are settled.
 func (d *desk) claimLoop(ctx, work context.Context) {
@@ -33,6 +43,10 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 			<-slots
 		case <-ctx.Done():
 			return
+		}
+		if d.applier.standsStill() > bookingMax {
+			pause(ctx, d.s.config.Poll)
+			continue
 		}
 		most, wait := d.breaker.allow(cap(slots) - len(slots))
 		if most == 0 {
@@ -76,17 +90,24 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 	}
 }
 
-// restUntil waits before the next claim.
+// restUntil waits before the next claim: for ClaimEvery at least, and then until the
+// store's time has come or, when nothing could be claimed, attempts were made.
 func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
 	every := d.s.config.ClaimEvery
-	if found > 0 || wait > 0 {
-		pause(ctx, min(max(wait, every), claimIdle))
+	if !pause(ctx, every) || found > 0 && wait <= every {
 		return
 	}
-	timer := time.NewTimer(d.s.config.Poll)
+	if wait <= 0 {
+		wait = d.s.config.Poll
+	}
+	timer := time.NewTimer(min(wait, claimIdle) - every)
 	defer timer.Stop()
+	made := d.made
+	if found > 0 {
+		made = nil // what was made waits like the rest
+	}
 	select {
-	case <-d.made:
+	case <-made:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -97,18 +118,20 @@ func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
 func (d *desk) call(ctx context.Context, c *payments.Charge) {
 	d.hook(ParametersStored, c.Donation)
 	began, asOf := time.Now(), d.s.deps.Now()
-	kind, answer, clean := "charge", payments.Answer{}, c.FirstCalledAt.IsZero()
+	kind, endpoint := "charge", endpointIntents
+	var answer payments.Answer
+	clean := c.FirstCalledAt.IsZero() // no call before this one can have been carried out
 	if c.LookFirst {
-		kind, answer = "look", d.look(ctx, c)
+		kind, endpoint, answer = "look", endpointReads, d.look(ctx, c)
 		clean = lookedNothing(answer)
 	}
 	if !c.LookFirst || clean {
-		kind, answer = "charge", d.charge(ctx, c)
+		kind, endpoint, answer = "charge", endpointIntents, d.charge(ctx, c)
 	}
 	d.hook(AnswerReceived, c.Donation)
 	d.metrics.call(kind, answer, time.Since(began))
 	d.breaker.note(answer)
-	d.heed(ctx, endpointIntents, answer)
+	d.heed(ctx, endpoint, answer)
 	fact := factOf(c, answer, clean, asOf, d.s.deps.Now())
 	results, err := d.apply(ctx, []payments.Fact{fact})
 	switch {
@@ -140,10 +163,10 @@ func (d *desk) charge(ctx context.Context, c *payments.Charge) payments.Answer {
 
 // look asks what became of a call whose key the processor may have forgotten.
 func (d *desk) look(ctx context.Context, c *payments.Charge) payments.Answer {
-	ctx, cancel := context.WithTimeout(ctx, d.s.config.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(lookShare*float64(d.s.config.ClaimFor)))
 	defer cancel()
 	if err := d.takePace(ctx, endpointReads); err != nil {
-		return payments.Answer{Kind: payments.Unknown, Detail: "no_pace"}
+		return payments.Answer{Kind: payments.Unknown, Detail: noPace}
 	}
 	return d.s.deps.Processor.Look(ctx, c)
 }

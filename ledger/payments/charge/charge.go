@@ -32,6 +32,9 @@ type Config struct {
 	// Simulator says that the processor moves no money; without it rehearsals are
 	// not charged.
 	Simulator bool
+	// Mode says whether the account's key is of the processor's live or test mode;
+	// events of the other one are ignored, whatever they claim. Zero takes both.
+	Mode Mode
 	// Holder names this process in claims. It must differ from every other process's.
 	Holder string
 
@@ -47,7 +50,7 @@ type Config struct {
 	// ClaimEvery is the least time between two claims: at 250/s five are then
 	// claimed in one transaction. 20 ms.
 	ClaimEvery time.Duration
-	// Poll is the pace of looking for work that nobody announces. 250 ms.
+	// Poll is the pace of looking for work that nobody announces. 100 ms.
 	Poll time.Duration
 	// ExpandBatch bounds the attempts made in one transaction. 500.
 	ExpandBatch int
@@ -76,6 +79,16 @@ type Config struct {
 	StopTimeout time.Duration
 }
 
+// Mode is one of the two worlds that a processor keeps apart.
+type Mode int
+
+// The modes.
+const (
+	AnyMode  Mode = 0
+	LiveMode Mode = 1 // real money
+	TestMode Mode = 2
+)
+
 // The defaults of Config; its comments say why.
 const (
 	defaultAccount     = "default"
@@ -83,7 +96,7 @@ const (
 	defaultCallTimeout = 20 * time.Second
 	defaultClaimFor    = 45 * time.Second
 	defaultClaimEvery  = 20 * time.Millisecond
-	defaultPoll        = 250 * time.Millisecond
+	defaultPoll        = 100 * time.Millisecond
 	defaultExpandBatch = 500
 	defaultApplyMax    = 256
 	defaultApplyWait   = 3 * time.Millisecond

@@ -45,15 +45,16 @@ func newDesk(s *Service, b Book) *desk {
 func (d *desk) feed(ctx, work context.Context) {
 	var loops sync.WaitGroup
 	poll := d.s.config.Poll
+	seldom := 3 * poll // nobody watches these by the second
 	loops.Go(func() { d.loop(ctx, "make attempts", poll, d.expand) })
 	loops.Go(func() { d.claimLoop(ctx, work) })
 	loops.Go(func() { d.loop(ctx, "donors' wishes", poll, d.wishes) })
 	loops.Go(func() { d.loop(ctx, "what is overdue", overdueEvery, d.overdue) })
 	loops.Go(func() {
-		d.loop(ctx, "cancel intents", poll, func(ctx context.Context) (bool, error) { return d.cancels(ctx, work) })
+		d.loop(ctx, "cancel intents", seldom, func(ctx context.Context) (bool, error) { return d.cancels(ctx, work) })
 	})
 	loops.Go(func() {
-		d.loop(ctx, "refunds", poll, func(ctx context.Context) (bool, error) { return d.refunds(ctx, work) })
+		d.loop(ctx, "refunds", seldom, func(ctx context.Context) (bool, error) { return d.refunds(ctx, work) })
 	})
 	loops.Go(func() { d.loop(ctx, "parked events", parkedEvery, d.parked) })
 	loops.Go(func() { d.loop(ctx, "figures", figuresEvery, d.figures) })

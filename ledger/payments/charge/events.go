@@ -26,6 +26,7 @@ const (
 	eventParked    = "parked"  // its donation is not there yet
 	eventRefused   = "refused" // the database refuses what it says
 	eventPayout    = "payout"
+	eventOtherMode = "other_mode" // of the processor's other world, test or live
 )
 
 // handle applies events, each in its book, and parks those whose donation is not
@@ -81,7 +82,9 @@ func (h *handling) desk(e *payments.Event) *desk {
 
 // sort deals with what says nothing about a donation.
 func (h *handling) sort(ctx context.Context, e *payments.Event) error {
-	switch {
+	switch mode := h.s.config.Mode; {
+	case mode == LiveMode && e.Test, mode == TestMode && !e.Test:
+		h.first().metrics.event(h.road, eventOtherMode)
 	case e.Payout != nil:
 		return h.payout(ctx, e)
 	case !e.Known:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"spillway/deploy/onebox/pgtest"
 	"spillway/ledger/payments/charge"
 	"spillway/loadtest/stripesim"
 )
@@ -64,5 +65,50 @@ func TestIntegration_KilledAtEveryPoint(t *testing.T) {
 	stop()
 	if n := r.count("succeeded"); n != int64(len(r.given))*9/10 {
 		t.Errorf("%d of %d succeeded, not nine in ten", n, len(r.given))
+	}
+}
+
+// TestIntegration_DatabaseGoneAndBackWithoutAPerson takes Postgres away under load: what
+// the processor answered meanwhile is booked when it is back.
+func TestIntegration_DatabaseGoneAndBackWithoutAPerson(t *testing.T) {
+	cluster := pgtest.Private(t)
+	r := newRealRigOn(t, cluster.Database(t), stripesim.Config{Latency: stripesim.Latency{Median: 300 * time.Millisecond, P99: 600 * time.Millisecond}}, 100)
+	r.give(200, "ctoken_card_visa")
+	r.start(tillConfig)
+	eventually(t, "calls are under way", func() bool { return r.sim.Stats().Charges > 20 })
+	cluster.Stop()
+	charged := r.sim.Stats().Charges
+	eventually(t, "calls are answered with nowhere to write it down", func() bool { return r.sim.Stats().Charges > charged })
+	if more := r.sim.Stats().Charges - charged; more > int64(tillCalls) {
+		t.Errorf("%d more charges without a database to note them in", more)
+	}
+	cluster.Restart(t)
+	r.give(20, "ctoken_card_chargeDeclined")
+	r.settled()
+	if s := r.sim.Stats(); s.Replays > s.Charges/2 {
+		t.Errorf("%d calls were repeated for %d charges: their answers were not kept", s.Replays, s.Charges)
+	}
+}
+
+// TestIntegration_TwoProcessesShareTheQueue charges with two, ends one in order and
+// starts another.
+func TestIntegration_TwoProcessesShareTheQueue(t *testing.T) {
+	r := newRealRig(t, stripesim.Config{
+		Latency: stripesim.Latency{Median: 50 * time.Millisecond, P99: 200 * time.Millisecond}, Limits: stripesim.Limits{PerEndpoint: 100, PerAccount: 400},
+	}, 100)
+	r.give(300, "ctoken_card_visa")
+	first := r.start(tillConfig)
+	r.start(tillConfig)
+	eventually(t, "both charge", func() bool {
+		return r.ask("SELECT count(DISTINCT slot) FROM entries") == 2
+	})
+	first()
+	r.start(tillConfig)
+	r.settled()
+	if n := r.sim.Stats().RateLimited; n > 15 { // five per cent
+		t.Errorf("the processor refused %d of 300 calls: the pace is not one", n)
+	}
+	if n := r.sim.Stats().Replays; n > 0 {
+		t.Errorf("%d calls were made twice though nobody died", n)
 	}
 }

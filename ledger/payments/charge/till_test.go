@@ -62,9 +62,12 @@ const (
 	webhookSecret = "whsec_test"
 )
 
+// tillCalls bounds calls under way.
+const tillCalls = 128
+
 // tillConfig is the product's, in haste.
 var tillConfig = charge.Config{
-	Account: accountName, Simulator: true, CallTimeout: 1200 * time.Millisecond, ClaimFor: 1500 * time.Millisecond, Poll: 20 * time.Millisecond,
+	Account: accountName, Simulator: true, CallsMax: tillCalls, CallTimeout: 1200 * time.Millisecond, ClaimFor: 1500 * time.Millisecond, Poll: 20 * time.Millisecond,
 	SweepEvery: 200 * time.Millisecond, SweepGrace: time.Second, StopTimeout: patience,
 }
 
@@ -144,7 +147,7 @@ func (s shard) Lag(context.Context) (consumer.Lag, error) { return consumer.Lag{
 // rig is everything around a till, real: database, broker, and the simulator over
 // HTTP, whose webhooks are stored in the broker's stream.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	at     place
 	server *brokertest.Server
 	broker *broker.Broker
@@ -156,7 +159,13 @@ type rig struct {
 	given  [][16]byte
 }
 
-func newRealRig(t *testing.T, sim stripesim.Config, perSecond float64) *rig {
+func newRealRig(t testing.TB, sim stripesim.Config, perSecond float64) *rig {
+	t.Helper()
+	return newRealRigOn(t, pgtest.URL(t), sim, perSecond)
+}
+
+// newRealRigOn uses the database at a URL.
+func newRealRigOn(t testing.TB, database string, sim stripesim.Config, perSecond float64) *rig {
 	t.Helper()
 	r := &rig{t: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	r.server = brokertest.Start(t, brokertest.WithTCP(), brokertest.WithStorage(64<<30))
@@ -164,7 +173,7 @@ func newRealRig(t *testing.T, sim stripesim.Config, perSecond float64) *rig {
 	if err := r.broker.EnsureTopology(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.at = place{database: pgtest.URL(t), nats: r.server.URL()}
+	r.at = place{database: database, nats: r.server.URL()}
 	var err error
 	if r.db, err = ledgerdb.Open(ledgerdb.Config{URL: r.at.database}); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package charge_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
@@ -66,6 +67,9 @@ type books struct {
 	fail func(method string) error
 	// refuse, when set, says that a fact can never be booked.
 	refuse func(f payments.Fact) error
+	// refuseAll refuses a whole transaction and names nobody.
+	refuseAll func(f payments.Fact) error
+	calls     map[string]int // by method
 	// applied counts the facts of committed transactions.
 	applied [][]payments.Fact
 }
@@ -74,7 +78,7 @@ func newBooks() *books {
 	return &books{
 		recorded: map[[16]byte]payments.Payment{}, payments: map[[16]byte]payments.Payment{}, entries: map[string]journal.Entry{},
 		claims: map[[16]byte]time.Time{}, params: map[[16]byte][]byte{}, marks: map[string]bool{}, parkedAt: map[string]payments.ParkedEvent{},
-		canceled: map[[16]byte]time.Time{}, refused: map[[16]byte]string{}, commands: map[[16]byte]payments.CommandResult{}, pace: 100,
+		canceled: map[[16]byte]time.Time{}, refused: map[[16]byte]string{}, commands: map[[16]byte]payments.CommandResult{}, pace: 100, calls: map[string]int{},
 	}
 }
 
@@ -133,10 +137,29 @@ func (b *books) wait(t *testing.T, donation [16]byte, status string) {
 	eventually(t, fmt.Sprintf("donation %x is %s", donation[:2], status), func() bool { return b.status(donation) == status })
 }
 
+func (b *books) asked(method string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls[method]
+}
+
+func (b *books) parkedEvents() (all []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for e := range b.parkedAt {
+		all = append(all, e)
+	}
+	return all
+}
+
+// errUnnamed is a failure that nobody knows.
+var errUnnamed = errors.New("a failure without a name")
+
 // enter locks the books for one call.
 func (b *books) enter(method string) (leave func(), err error) {
 	b.mu.Lock()
 	fail := b.fail
+	b.calls[method]++
 	b.mu.Unlock()
 	if fail != nil {
 		if err := fail(method); err != nil {
@@ -273,6 +296,13 @@ func (b *books) Apply(_ context.Context, _ ledger.Lease, facts []payments.Fact) 
 	outcomes := make([]payments.Outcome, len(facts))
 	changed, entries, marks, done := map[[16]byte]payments.Payment{}, []journal.Entry{}, map[string]bool{}, map[[16]byte]bool{}
 	for i, f := range facts {
+		if b.refuseAll != nil {
+			if err := b.refuseAll(f); errors.Is(err, errUnnamed) {
+				return nil, nil, err
+			} else if err != nil {
+				return nil, nil, &ledger.PoisonError{Err: err}
+			}
+		}
 		if b.refuse != nil {
 			if err := b.refuse(f); err != nil {
 				return nil, nil, &ledger.PoisonError{Err: &payments.FactError{Index: i, Donation: f.Donation, Err: err}}
@@ -710,8 +740,11 @@ type world struct {
 	registry *prometheus.Registry
 	config   charge.Config
 	slot     charge.Slot
-	now      func() time.Time
-	hook     func(charge.Point, [16]byte)
+	// rehearsal are the books of rehearsals, nil for none.
+	rehearsal *books
+	quiet     bool
+	now       func() time.Time
+	hook      func(charge.Point, [16]byte)
 }
 
 func newWorld(t *testing.T) *world {
@@ -727,10 +760,18 @@ func newWorld(t *testing.T) *world {
 // run starts a service; stop ends it and waits.
 func (w *world) run() (stop func()) {
 	w.t.Helper()
+	log := slog.DiscardHandler
+	if !w.quiet {
+		log = slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
+	}
+	books := []charge.Book{{Book: ledger.Live, Store: w.books, Slot: w.slot, Commands: w.commands, Changes: w.told}}
+	if w.rehearsal != nil {
+		books = append(books, charge.Book{Book: ledger.Rehearsal, Store: w.rehearsal, Slot: w.slot})
+	}
 	s, err := charge.New(w.config, charge.Deps{
-		Books:     []charge.Book{{Book: ledger.Live, Store: w.books, Slot: w.slot, Commands: w.commands, Changes: w.told}},
+		Books:     books,
 		Processor: w.stripe, Webhooks: w.webhooks, Registerer: w.registry, Now: w.now, Hook: w.hook,
-		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: slog.New(log),
 	})
 	if err != nil {
 		w.t.Fatal(err)
