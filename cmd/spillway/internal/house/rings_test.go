@@ -84,6 +84,7 @@ var spillway = rules{
 		"ledger/consumer":        services,
 		"ledger/payments/charge": services,
 		"ledger/verify":          services,
+		"ledger/reconcile":       services,
 		"campaigns/directory":    services,
 		"campaigns/publish":      services,
 		"campaigns/live":         services,
