@@ -63,7 +63,7 @@ func (b *Book) move(ctx context.Context, what string, work func(ctx context.Cont
 			return nil
 		}
 		rollback(ctx, conn)
-		if !lostRace(err) && !violates(err, "entries_ref_once") && !violates(err, "commands_pkey") {
+		if !lostRace(err) && !violates(err, "entries_ref_once") && !violates(err, "commands_pkey") && !violates(err, "refunds_pkey") {
 			return sorted(what, err)
 		}
 	}
