@@ -10,44 +10,45 @@ import (
 	"spillway/loadtest/stripesim"
 )
 
-// stripesimCommand runs the stand-in for the processor's API by itself.
+// stripesimCommand runs the stand-in for the processor's API by itself. Its variables
+// have a prefix of their own: those of the roles beside it are not for it.
 type stripesimCommand struct {
-	Listen string        `default:"127.0.0.1:12111" placeholder:"HOST:PORT" help:"Address of the API and of its controls (${default}). Keep it private."`
-	Data   string        `placeholder:"DIR" type:"path" help:"Folder of the log: everything answered is found again after a crash. Without it, nothing outlives the process."`
-	Key    config.Secret `placeholder:"KEY" help:"Secret key that calls must carry, sk_test_...; any is taken without it."`
-	Seed   uint64        `placeholder:"N" help:"Decides faults, latencies and declines: the same calls meet the same fate. One is drawn and logged when none is given."`
+	Listen string        `env:"SPILLWAY_STRIPESIM_LISTEN" default:"127.0.0.1:12111" placeholder:"HOST:PORT" help:"Address of the API and of its controls (${default}). Keep it private."`
+	Data   string        `env:"SPILLWAY_STRIPESIM_DATA" placeholder:"DIR" type:"path" help:"Folder of the log: everything answered is found again after a crash. Without it, nothing outlives the process."`
+	Key    config.Secret `env:"SPILLWAY_STRIPESIM_KEY" placeholder:"KEY" help:"Secret key that calls must carry, sk_test_...; any is taken without it."`
+	Seed   uint64        `env:"SPILLWAY_STRIPESIM_SEED" placeholder:"N" help:"Decides faults, latencies and declines: the same calls meet the same fate. One is drawn and logged when none is given."`
 
 	WebhookURL    string        `name:"webhook-url" env:"SPILLWAY_STRIPESIM_WEBHOOK_URL" placeholder:"URL" help:"Where events are sent, such as http://127.0.0.1:8080/webhooks/stripe."`
 	WebhookSecret config.Secret `env:"SPILLWAY_STRIPESIM_WEBHOOK_SECRET" placeholder:"SECRET" help:"Signs the events, whsec_..."`
 
-	LimitEndpoint int `default:"25" placeholder:"N" help:"Requests per second to one endpoint (${default}); 0 is no limit."`
-	LimitAccount  int `default:"100" placeholder:"N" help:"Requests per second in all (${default}); 0 is no limit."`
+	LimitEndpoint int `env:"SPILLWAY_STRIPESIM_LIMIT_ENDPOINT" default:"25" placeholder:"N" help:"Requests per second to one endpoint (${default}); 0 is no limit."`
+	LimitAccount  int `env:"SPILLWAY_STRIPESIM_LIMIT_ACCOUNT" default:"100" placeholder:"N" help:"Requests per second in all (${default}); 0 is no limit."`
 
-	Latency    time.Duration `default:"300ms" help:"Median of how long a call takes (${default})."`
+	Latency    time.Duration `env:"SPILLWAY_STRIPESIM_LATENCY" default:"300ms" help:"Median of how long a call takes (${default})."`
 	LatencyP99 time.Duration `name:"latency-p99" env:"SPILLWAY_STRIPESIM_LATENCY_P99" default:"1200ms" help:"99th percentile of it (${default})."`
 
-	Decline          float64       `placeholder:"RATE" help:"Part of the good cards that is declined, 0..1."`
-	Authenticate     float64       `placeholder:"RATE" help:"Part that asks for 3-D Secure."`
-	DonorsAfter      time.Duration `default:"5s" help:"When a donor who is asked acts by himself (${default}); 0s is never."`
-	DonorsSucceed    float64       `default:"0" placeholder:"RATE" help:"Part of those that succeeds; the others stay away."`
-	DonorsFail       float64       `default:"0" placeholder:"RATE" help:"Part of those that fails."`
-	TimeoutRate      float64       `placeholder:"RATE" help:"Part of the calls that is carried out and never answered."`
-	ResetRate        float64       `placeholder:"RATE" help:"Part whose answer ends in a reset connection."`
-	ErrorRate        float64       `placeholder:"RATE" help:"Part that answers 500 and does nothing."`
-	ErrorAfterRate   float64       `placeholder:"RATE" help:"Part that answers 500 and is carried out all the same."`
-	RateLimitRate    float64       `placeholder:"RATE" help:"Part that answers 429 whatever the limits: a storm."`
-	DisputeRate      float64       `placeholder:"RATE" help:"Part of the charges that is disputed."`
-	Outage           string        `enum:",unavailable,hanging,disconnected" default:"" placeholder:"KIND" help:"Not there from the start: unavailable, hanging or disconnected."`
-	WebhookLoss      float64       `placeholder:"RATE" help:"Part of the events that is never sent."`
-	WebhookDuplicate float64       `placeholder:"RATE" help:"Part that is sent twice."`
-	WebhookReorder   float64       `placeholder:"RATE" help:"Part that is held back, so that later ones overtake it."`
-	WebhookReorderBy time.Duration `default:"5s" help:"By how much at most (${default})."`
-	WebhookDelay     time.Duration `default:"100ms" help:"Mean time from what happened to its event (${default})."`
+	Decline          float64       `env:"SPILLWAY_STRIPESIM_DECLINE" placeholder:"RATE" help:"Part of the good cards that is declined, 0..1."`
+	Authenticate     float64       `env:"SPILLWAY_STRIPESIM_AUTHENTICATE" placeholder:"RATE" help:"Part that asks for 3-D Secure."`
+	DonorsAfter      time.Duration `env:"SPILLWAY_STRIPESIM_DONORS_AFTER" default:"5s" help:"When a donor who is asked acts by himself (${default}); 0s is never."`
+	DonorsSucceed    float64       `env:"SPILLWAY_STRIPESIM_DONORS_SUCCEED" default:"0" placeholder:"RATE" help:"Part of those that succeeds; the others stay away."`
+	DonorsFail       float64       `env:"SPILLWAY_STRIPESIM_DONORS_FAIL" default:"0" placeholder:"RATE" help:"Part of those that fails."`
+	TimeoutRate      float64       `env:"SPILLWAY_STRIPESIM_TIMEOUT_RATE" placeholder:"RATE" help:"Part of the calls that is carried out and never answered."`
+	ResetRate        float64       `env:"SPILLWAY_STRIPESIM_RESET_RATE" placeholder:"RATE" help:"Part whose answer ends in a reset connection."`
+	ErrorRate        float64       `env:"SPILLWAY_STRIPESIM_ERROR_RATE" placeholder:"RATE" help:"Part that answers 500 and does nothing."`
+	ErrorAfterRate   float64       `env:"SPILLWAY_STRIPESIM_ERROR_AFTER_RATE" placeholder:"RATE" help:"Part that answers 500 and is carried out all the same."`
+	RateLimitRate    float64       `env:"SPILLWAY_STRIPESIM_RATE_LIMIT_RATE" placeholder:"RATE" help:"Part that answers 429 whatever the limits: a storm."`
+	DisputeRate      float64       `env:"SPILLWAY_STRIPESIM_DISPUTE_RATE" placeholder:"RATE" help:"Part of the charges that is disputed."`
+	Outage           string        `env:"SPILLWAY_STRIPESIM_OUTAGE" enum:",unavailable,hanging,disconnected" default:"" placeholder:"KIND" help:"Not there from the start: unavailable, hanging or disconnected."`
+	WebhookLoss      float64       `env:"SPILLWAY_STRIPESIM_WEBHOOK_LOSS" placeholder:"RATE" help:"Part of the events that is never sent."`
+	WebhookDuplicate float64       `env:"SPILLWAY_STRIPESIM_WEBHOOK_DUPLICATE" placeholder:"RATE" help:"Part that is sent twice."`
+	WebhookReorder   float64       `env:"SPILLWAY_STRIPESIM_WEBHOOK_REORDER" placeholder:"RATE" help:"Part that is held back, so that later ones overtake it."`
+	WebhookReorderBy time.Duration `env:"SPILLWAY_STRIPESIM_WEBHOOK_REORDER_BY" default:"5s" help:"By how much at most (${default})."`
+	WebhookDelay     time.Duration `env:"SPILLWAY_STRIPESIM_WEBHOOK_DELAY" default:"100ms" help:"Mean time from what happened to its event (${default})."`
 
-	PayoutEvery time.Duration `default:"0s" help:"How often what is available is paid out; 0s is when told to."`
-	SearchLag   time.Duration `default:"1m" help:"How far search is behind (${default})."`
-	FeeBasis    int64         `default:"290" placeholder:"N" help:"Fee of a charge in hundredths of a percent (${default})."`
-	FeeFixed    int64         `default:"30" placeholder:"N" help:"Fixed part of the fee in the currency's smallest unit (${default})."`
+	PayoutEvery time.Duration `env:"SPILLWAY_STRIPESIM_PAYOUT_EVERY" default:"0s" help:"How often what is available is paid out; 0s is when told to."`
+	SearchLag   time.Duration `env:"SPILLWAY_STRIPESIM_SEARCH_LAG" default:"1m" help:"How far search is behind (${default})."`
+	FeeBasis    int64         `env:"SPILLWAY_STRIPESIM_FEE_BASIS" default:"290" placeholder:"N" help:"Fee of a charge in hundredths of a percent (${default})."`
+	FeeFixed    int64         `env:"SPILLWAY_STRIPESIM_FEE_FIXED" default:"30" placeholder:"N" help:"Fixed part of the fee in the currency's smallest unit (${default})."`
 }
 
 // Help is shown by --help.
