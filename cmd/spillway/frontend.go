@@ -102,13 +102,14 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
 		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
-		Next: func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) }, Checks: []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
+		Next:       func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) },
+		Bodies:     map[string]int{webhook.Path: webhook.BodyBytesMax},
+		Checks:     []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
 		Registerer: f.registry, Log: f.log,
 	})
 	if err != nil {
 		return err
 	}
-	group.Go(ctx, "changes of donations", quickStop, func(ctx context.Context) error { return b.WatchChanges(ctx, f.server.Changed) })
 	group.Go(ctx, "news of payments", quickStop, func(ctx context.Context) error { return b.WatchChanges(ctx, f.server.Changed) })
 	f.ready = func() error { return errors.Join(gate.Ready(), all.Ready(), totals.Ready()) }
 	group.Go(ctx, "http", f.public.DrainWait+httpDrain+quickStop, func(ctx context.Context) error {
