@@ -21,6 +21,10 @@ const freshKeysMax = 4
 // processor only repeats from its memory, are looked into first, which takes a few
 // calls more.
 func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answer {
+	return c.alarm(c.charge(ctx, ch))
+}
+
+func (c *Client) charge(ctx context.Context, ch *payments.Charge) payments.Answer {
 	if len(ch.Params) == 0 {
 		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: noUnit}
 	}
@@ -35,6 +39,8 @@ func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answe
 		rep := c.do(ctx, r)
 		a, of := chargeAnswer(&rep, ch.AttemptNo)
 		switch {
+		case of == aboutToken && ch.FirstCalledAt.IsZero() && !ch.LookFirst:
+			return a // we never used it: anybody may send us tokens that are none
 		case of == aboutToken || of == aboutKey:
 			return c.unless(ctx, ch, a)
 		case !rep.replayed || a.Kind != payments.Unknown || rep.status < 500:
@@ -45,7 +51,7 @@ func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answe
 		// token, of single use, is the fence between this call and whatever still may
 		// come of the one before. Each repeat walks the same keys again, so a crash in
 		// between changes nothing.
-		if look := c.Look(ctx, ch); look.Kind != payments.Retry {
+		if look := c.look(ctx, ch); look.Kind != payments.Retry {
 			return look
 		}
 		if fresh == freshKeysMax {
@@ -58,7 +64,7 @@ func (c *Client) Charge(ctx context.Context, ch *payments.Charge) payments.Answe
 // unless looks for an earlier try of the attempt that was carried out, and
 // returns refused when there surely was none.
 func (c *Client) unless(ctx context.Context, ch *payments.Charge, refused payments.Answer) payments.Answer {
-	look := c.Look(ctx, ch)
+	look := c.look(ctx, ch)
 	if look.Kind == payments.Retry { // nothing was done with the token
 		return refused
 	}
@@ -85,7 +91,7 @@ func (c *Client) CancelIntent(ctx context.Context, intent string, donation [16]b
 	if a.Kind == payments.Definite { // of a card: not about a cancellation
 		a = payments.Answer{Kind: payments.Unknown, Detail: a.Detail}
 	}
-	return a
+	return c.alarm(a)
 }
 
 // Refund asks for a refund, under our own ID of it as the key. A refusal that an
@@ -93,6 +99,10 @@ func (c *Client) CancelIntent(ctx context.Context, intent string, donation [16]b
 // into first. Whoever calls looks with LookRefund when the processor may have
 // forgotten the key.
 func (c *Client) Refund(ctx context.Context, due *payments.RefundDue) payments.Answer {
+	return c.alarm(c.refund(ctx, due))
+}
+
+func (c *Client) refund(ctx context.Context, due *payments.RefundDue) payments.Answer {
 	form, err := refundForm(due)
 	if err != nil {
 		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: noUnit}
@@ -104,7 +114,7 @@ func (c *Client) Refund(ctx context.Context, due *payments.RefundDue) payments.A
 	a := refundAnswer(&rep, due)
 	stored := rep.replayed && a.Kind == payments.Unknown
 	if stored || !due.FirstCalledAt.IsZero() && a.Kind == payments.Definite {
-		if found := c.LookRefund(ctx, due); found.Kind != payments.Retry {
+		if found := c.lookRefund(ctx, due); found.Kind != payments.Retry {
 			return found
 		}
 	}

@@ -141,9 +141,14 @@ func TestCharge_TokenThatWeUsedOurselves(t *testing.T) {
 				"GET /v1/payment_intents/pi_1":         always(200, c.intent),
 			}))
 			client := s.client(t)
-			sameState(t, client.Charge(t.Context(), gift(client)), c.want)
+			sameState(t, client.Charge(t.Context(), gift(client, func(ch *payments.Charge) { ch.FirstCalledAt = time.Unix(1700000000, 0) })), c.want)
 		})
 	}
+	t.Run("junk that was never called", func(t *testing.T) { // costs the processor's patience once, not a dozen times
+		s := newStandIn(t, route(t, map[string]func(asked, http.ResponseWriter){"POST /v1/payment_intents": always(400, used)}))
+		client := s.client(t)
+		sameState(t, client.Charge(t.Context(), gift(client)), payments.Answer{Kind: payments.Definite, Reason: payments.CardNeeded, Detail: "token_already_used"})
+	})
 }
 
 // sameState is same, with the intent's status and attempt alone.
@@ -304,7 +309,7 @@ func TestLook(t *testing.T) {
 			"GET /v1/payment_intents":        always(500, "")}), nil, payments.Answer{Kind: payments.Unknown, Detail: "server_error"}},
 		{"the list does not end", with(map[string]func(asked, http.ResponseWriter){
 			"GET /v1/payment_intents/search": searched(empty),
-			"GET /v1/payment_intents":        always(200, listJSON(true, other))}), nil, payments.Answer{Kind: payments.Unknown, Detail: lookUnending}},
+			"GET /v1/payment_intents":        always(200, listJSON(true, other))}), nil, payments.Answer{Kind: payments.Unknown, Detail: alarmLook}},
 		{"the list promises more and says not where", with(map[string]func(asked, http.ResponseWriter){
 			"GET /v1/payment_intents/search": searched(empty),
 			"GET /v1/payment_intents":        always(200, listJSON(true))}), nil, payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}},
@@ -442,6 +447,9 @@ func TestClient_CountsItsCalls(t *testing.T) {
 	}
 	got := map[string]float64{}
 	for _, f := range figures {
+		if f.GetName() == "payments_processor_alarms_total" {
+			continue
+		}
 		for _, m := range f.GetMetric() {
 			labels := f.GetName()
 			for _, l := range m.GetLabel() {
@@ -459,5 +467,46 @@ func TestClient_CountsItsCalls(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("figures %v", got)
+	}
+}
+
+// A wrong key refuses every call: a person is told once a minute, and each is counted.
+func TestClient_SaysWhatNeedsAPerson(t *testing.T) {
+	s := newStandIn(t, func(_ int, _ asked, w http.ResponseWriter) { say(w, 401, errorJSON(`"type":"invalid_request_error"`)) })
+	reg := prometheus.NewRegistry()
+	var log strings.Builder
+	client, err := New(Config{Key: "sk_test_secret", BaseURL: s.URL}, reg, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for range 3 {
+		client.Charge(t.Context(), gift(client))
+	}
+	if n := strings.Count(log.String(), "alarm="+alarmUnauthorized); n != 1 || strings.Contains(log.String(), "sk_test") {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	figures, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rung := 0.0
+	for _, f := range figures {
+		if f.GetName() == "payments_processor_alarms_total" {
+			if len(f.GetMetric()) != len(alarmWords) {
+				t.Errorf("%d alarms of %d stand at 0", len(f.GetMetric()), len(alarmWords))
+			}
+			for _, m := range f.GetMetric() {
+				rung += m.GetCounter().GetValue()
+			}
+		}
+	}
+	if rung != 3 {
+		t.Errorf("%v alarms counted", rung)
+	}
+	var a alarms
+	now := time.Unix(1700000000, 0)
+	if !a.due("x", now) || a.due("x", now.Add(alarmEvery-1)) || !a.due("y", now) || !a.due("x", now.Add(alarmEvery)) {
+		t.Error("an alarm is not due once a minute")
 	}
 }

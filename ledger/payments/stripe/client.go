@@ -106,6 +106,7 @@ type Client struct {
 	transport *http.Transport
 	log       *slog.Logger
 	metrics   *metrics
+	alarms    alarms
 }
 
 // New prepares a client; nothing is called yet. reg may be nil. Errors: an invalid Config.

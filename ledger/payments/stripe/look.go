@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// lookPagesMax bounds the pages of a list that one Look reads, four thousand
+	// lookPagesMax bounds the pages of a list that one Look reads, a thousand
 	// intents: reads are rationed. Beyond it only the token and the sweeps can tell.
-	lookPagesMax = 40
+	lookPagesMax = 10
+	// lookBack is how far back the list is read when our books do not know when the
+	// call was first made, after a restore: tokens live for half a day at most.
+	lookBack = 48 * time.Hour
 	// lookBefore is how far our clock may be ahead of the processor's, which dates
 	// intents in whole seconds.
 	lookBefore = 30 * time.Second
@@ -33,6 +36,10 @@ const (
 // lookedNothing: no call of this attempt was carried out; Unknown: look again
 // later. It takes up to lookPagesMax+3 reads.
 func (c *Client) Look(ctx context.Context, ch *payments.Charge) payments.Answer {
+	return c.alarm(c.look(ctx, ch))
+}
+
+func (c *Client) look(ctx context.Context, ch *payments.Charge) payments.Answer {
 	a := c.lookAtToken(ctx, ch)
 	if a.Detail != tokenGone {
 		return a
@@ -51,8 +58,7 @@ const (
 	// lookedNothing proves that the call was never carried out; the charge service
 	// decides on this word.
 	lookedNothing = "looked_nothing"
-	tokenGone     = "token_gone"          // the processor no longer knows the token
-	lookUnending  = "alarm_look_unending" // more pages than we read
+	tokenGone     = "token_gone" // the processor no longer knows the token
 )
 
 // nothing is the answer of a look that found out that nothing was done.
@@ -162,8 +168,8 @@ func (c *Client) lookBySearch(ctx context.Context, ch *payments.Charge) payments
 // the one that was carried out. Retry: there is none of this donation.
 func (c *Client) lookByList(ctx context.Context, ch *payments.Charge) payments.Answer {
 	since := ch.FirstCalledAt
-	if since.IsZero() { // this very call was the first
-		since = c.cfg.Now().Add(-2 * c.cfg.Timeout)
+	if since.IsZero() {
+		since = c.cfg.Now().Add(-lookBack)
 	}
 	cursor := ""
 	for range lookPagesMax {
@@ -183,12 +189,16 @@ func (c *Client) lookByList(ctx context.Context, ch *payments.Charge) payments.A
 		}
 		cursor = next
 	}
-	return payments.Answer{Kind: payments.Unknown, Detail: lookUnending}
+	return payments.Answer{Kind: payments.Unknown, Detail: alarmLook}
 }
 
 // LookRefund looks for our refund among the charge's. Retry with the detail
 // lookedNothing: it is not there; Unknown: look again later.
 func (c *Client) LookRefund(ctx context.Context, due *payments.RefundDue) payments.Answer {
+	return c.alarm(c.lookRefund(ctx, due))
+}
+
+func (c *Client) lookRefund(ctx context.Context, due *payments.RefundDue) payments.Answer {
 	cursor := ""
 	for range refundPagesMax {
 		f := listForm(time.Time{}, time.Time{}, cursor)
@@ -212,7 +222,7 @@ func (c *Client) LookRefund(ctx context.Context, due *payments.RefundDue) paymen
 		}
 		cursor = next
 	}
-	return payments.Answer{Kind: payments.Unknown, Detail: lookUnending}
+	return payments.Answer{Kind: payments.Unknown, Detail: alarmLook}
 }
 
 // read sorts the reply to a question: ok when it has an answer, and otherwise an

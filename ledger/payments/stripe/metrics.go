@@ -13,10 +13,11 @@ type metrics struct {
 	calls      *prometheus.CounterVec   // by endpoint and what came
 	limited    *prometheus.CounterVec   // by the processor's reason
 	unreadable *prometheus.CounterVec   // by list
+	alarms     *prometheus.CounterVec   // by word
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	return &metrics{
+	m := &metrics{
 		seconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "payments_processor_seconds", Help: "Time of one call to the processor, answer read.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 13), // 5 ms to 20 s
@@ -30,7 +31,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		unreadable: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "payments_processor_unreadable_total", Help: "Objects of the processor's lists that could not be read.",
 		}, []string{"list"})),
+		alarms: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "payments_processor_alarms_total", Help: "Answers of the processor that need a person: about the key, the account or the books, not one gift.",
+		}, []string{"alarm"})),
 	}
+	for _, word := range alarmWords {
+		m.alarms.WithLabelValues(word) // 0 until it rings, so that an increase shows
+	}
+	return m
 }
 
 // called counts one call.

@@ -30,7 +30,13 @@ const (
 	alarmParameters   = "alarm_parameters_differ" // the key was used with another body
 	alarmReplayed     = "alarm_replayed"          // the processor keeps giving a stored failure
 	alarmBalance      = "alarm_balance_insufficient"
+	alarmLook         = "alarm_look_unending" // more pages than we read
 )
+
+// alarmWords lists them all, for their metric.
+var alarmWords = []string{
+	alarmUnauthorized, alarmForbidden, alarmAccount, alarmMissing, alarmParameters, alarmReplayed, alarmBalance, alarmLook,
+}
 
 // accountCodes are refusals that no other gift would escape.
 var accountCodes = map[string]bool{
