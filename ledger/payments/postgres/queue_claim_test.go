@@ -441,25 +441,27 @@ func TestClaim_RehearsalsAreMarkedAndShareThePace(t *testing.T) {
 	}
 }
 
-// Whatever is recorded, expanded and claimed in whatever portions: each attempt is
-// claimed once, never more than is granted, and no first call is passed over by one
-// of the same line whose token expires later.
-func TestClaim_AnyOrderOfWorkClaimsEachOnceInOrder(t *testing.T) {
+// Whatever is recorded, expanded, claimed and let lapse in whatever portions: an
+// attempt is never claimed twice within the time of a claim, its repeat has its first
+// parameters, no more is claimed than asked for, and no first call is passed over by
+// one whose token expires later.
+func TestClaim_AnyOrderOfWorkClaimsEachInOrder(t *testing.T) {
 	r := newRig(t)
 	r.pace(t, ample)
 	number := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		r.exec(t, "TRUNCATE attempts, payments, due_batches")
-		given, claimed := map[[16]byte]*envelope.Donation{}, map[[16]byte]bool{}
-		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"give", "give", "expand", "one", "claim", "claim"}).Draw(rt, "do") {
+		r.offset = 0
+		m := &claimModel{rig: r, given: map[[16]byte]*envelope.Donation{}, claimed: map[[16]byte]madeClaim{}}
+		for range rapid.IntRange(1, 15).Draw(rt, "steps") {
+			switch rapid.SampledFrom([]string{"give", "give", "expand", "one", "claim", "claim", "lapse", "retry"}).Draw(rt, "do") {
 			case "give":
 				var batch []*envelope.Donation
 				for i := range rapid.IntRange(1, 20).Draw(rt, "donations") {
 					number++ // never given before, also by a run that failed
-					d := expiring(fmt.Sprint("any ", number, i), rapid.IntRange(10, 300).Draw(rt, "minutes"))
+					d := expiring(fmt.Sprint("any ", number, i), rapid.IntRange(600, 900).Draw(rt, "minutes"))
 					d.Source = uint64(rapid.IntRange(1, 5).Draw(rt, "source"))
-					given[d.ID] = d
+					m.given[d.ID] = d
 					batch = append(batch, d)
 				}
 				r.give(t, batch...)
@@ -468,57 +470,94 @@ func TestClaim_AnyOrderOfWorkClaimsEachOnceInOrder(t *testing.T) {
 					rt.Fatal(err)
 				}
 			case "one":
-				for id := range given {
+				for id := range m.given {
 					if err := r.ExpandOne(context.Background(), id); err != nil {
 						rt.Fatal(err)
 					}
 					break
 				}
 			case "claim":
-				checkClaim(rt, r, rapid.IntRange(1, 30).Draw(rt, "most"), given, claimed)
+				m.claim(rt, rapid.IntRange(1, 30).Draw(rt, "most"))
+			case "lapse":
+				r.offset += modelClaim
+			case "retry": // the processor surely did nothing, and says when to come again
+				for id, c := range m.claimed {
+					r.exec(t, "UPDATE attempts SET state = 1, tier = 3, first_called_at = NULL, not_before = now() + $2::interval WHERE donation_id = $1", id, r.offset+modelClaim)
+					m.claimed[id] = madeClaim{until: r.offset + modelClaim, params: c.params, anew: true}
+					break
+				}
 			}
 		}
 		r.expand(t)
-		for len(claimed) < len(given) {
-			before := len(claimed)
-			checkClaim(rt, r, 30, given, claimed)
-			if len(claimed) == before {
-				rt.Fatalf("%d of %d were claimed, and no more are", before, len(given))
+		for len(m.claimed) < len(m.given) {
+			before := len(m.claimed)
+			if m.claim(rt, 30) == 0 && len(m.claimed) == before {
+				rt.Fatalf("%d of %d were claimed, and no more are", before, len(m.given))
 			}
 		}
-		if n := r.count(t, "SELECT (SELECT count(*) FROM due_batches) + (SELECT count(*) FROM attempts WHERE state <> 2)"); n != 0 {
-			rt.Fatalf("%d rows are left", n)
+		if n := r.count(t, "SELECT count(*) FROM due_batches"); n != 0 {
+			rt.Fatalf("%d batches are left", n)
 		}
 	})
 }
 
-func checkClaim(t *rapid.T, r *rig, most int, given map[[16]byte]*envelope.Donation, claimed map[[16]byte]bool) {
-	got, expired, _, err := r.Claim(context.Background(), request(most), bodyOf)
+// modelClaim is how long the model's claims hold.
+const modelClaim = 10 * time.Minute
+
+// claimModel knows what a claim may give.
+type claimModel struct {
+	rig     *rig
+	given   map[[16]byte]*envelope.Donation
+	claimed map[[16]byte]madeClaim
+}
+
+// madeClaim is what became of an attempt's last claim.
+type madeClaim struct {
+	until  time.Duration // as an offset of the clock: earlier it is not given again
+	params string
+	anew   bool // the call surely was not made: its next one is the first
+}
+
+func (m *claimModel) claim(t *rapid.T, most int) int {
+	r := request(most)
+	r.For = modelClaim
+	got, expired, _, err := m.rig.Claim(context.Background(), r, bodyOf)
 	if err != nil || len(expired) != 0 || len(got) > most {
 		t.Fatalf("claimed %d of %d, %d expired, %v", len(got), most, len(expired), err)
 	}
+	var firsts []time.Time // expiries of the first calls
 	for i, c := range got {
-		d := given[c.Donation]
-		if d == nil || claimed[c.Donation] || !c.FirstCalledAt.IsZero() {
-			t.Fatalf("claimed %x at %d: given %v, before %v", c.Donation, i, d != nil, claimed[c.Donation])
+		d := m.given[c.Donation]
+		was, again := m.claimed[c.Donation]
+		switch {
+		case d == nil || c.AttemptNo != 1:
+			t.Fatalf("claimed %x %d at %d: nobody's", c.Donation, c.AttemptNo, i)
+		case again && (m.rig.offset < was.until || string(c.Params) != was.params || c.FirstCalledAt.IsZero() != was.anew):
+			t.Fatalf("claimed %x again at %v, claimed before until %v: %+v", c.Donation, m.rig.offset, was.until, c)
+		case !again && !c.FirstCalledAt.IsZero():
+			t.Fatalf("the first claim of %x is of a call that was made at %v", c.Donation, c.FirstCalledAt)
+		case !again:
+			firsts = append(firsts, d.TokenExpiresAt)
 		}
-		claimed[c.Donation] = true
+		m.claimed[c.Donation] = madeClaim{until: m.rig.offset + modelClaim, params: string(c.Params)}
 	}
 	// What is left of the first line expires no earlier than what was taken of it.
 	var earliest *time.Time
-	if err := r.conn.QueryRow(context.Background(), "SELECT min(token_expires_at) FROM attempts WHERE state = 1 AND tier = 0").Scan(&earliest); err != nil {
+	if err := m.rig.conn.QueryRow(context.Background(), "SELECT min(token_expires_at) FROM attempts WHERE state = 1 AND tier = 0").Scan(&earliest); err != nil {
 		t.Fatal(err)
 	}
-	if earliest != nil && len(got) > 0 {
-		if len(got) < most {
-			t.Fatalf("claimed %d of %d and left some of the first line", len(got), most)
-		}
-		for _, c := range got {
-			if given[c.Donation].TokenExpiresAt.After(*earliest) {
-				t.Fatalf("%v was claimed, %v was not", given[c.Donation].TokenExpiresAt, *earliest)
-			}
+	if earliest == nil {
+		return len(got)
+	}
+	if len(got) < most {
+		t.Fatalf("claimed %d of %d and left some of the first line", len(got), most)
+	}
+	for _, expires := range firsts {
+		if expires.After(*earliest) {
+			t.Fatalf("%v was claimed, %v was not", expires, *earliest)
 		}
 	}
+	return len(got)
 }
 
 func TestClaim_WithoutADatabaseIsUnavailable(t *testing.T) {
