@@ -142,6 +142,7 @@ type fakeStore struct {
 	recorded  map[string]*envelope.Donation // by ID
 	requested map[ingest.RequestID]*envelope.Request
 	rows      map[string]campaigns.SlotRow
+	chain     campaigns.ChainHead // of the slot's journal
 	rejected  []ledger.Rejected
 	term      int64
 	released  int
@@ -226,7 +227,7 @@ func (s *fakeStore) Slots(context.Context, ledger.Lease) ([]campaigns.SlotRow, c
 	for _, r := range s.rows {
 		rows = append(rows, r)
 	}
-	return rows, campaigns.ChainHead{}, nil
+	return rows, s.chain, nil
 }
 
 func (s *fakeStore) Acquire(context.Context, string, time.Duration) (ledger.Lease, error) {

@@ -65,7 +65,9 @@ func TestCommand_TakesNothingElse(t *testing.T) {
 	if _, err := DecodeCommand([]byte(refundJSON)); err != nil {
 		t.Fatal(err)
 	}
-	replace := func(old, new string) string { return string(bytes.Replace([]byte(refundJSON), []byte(old), []byte(new), 1)) }
+	replace := func(old, new string) string {
+		return string(bytes.Replace([]byte(refundJSON), []byte(old), []byte(new), 1))
+	}
 	for name, data := range map[string]string{
 		"nothing":                  ``,
 		"an unknown member":        replace(`"actor"`, `"more":1,"actor"`),

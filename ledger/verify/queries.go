@@ -51,6 +51,7 @@ var catalogue = []query{
 	{"suspense", "I4", "no donation's money waits on the suspense account", Broken, false},
 	{"payment-booked", "I4", "what a payment says was captured and given back is what is booked", Broken, false},
 	{"payment-state", "I7", "a payment's status is what its attempts and its money make it", Broken, false},
+	{"parked", "", "no event of the processor waits for its donation", Noted, false},
 	{"leases", "", "a slot that holds rows has a term and a lease that agree", Broken, false},
 	{"conflicts", "I8", "a conflict names a recorded donation with other content", Broken, false},
 	{"quarantine", "I1", "nothing is in quarantine", Broken, false},

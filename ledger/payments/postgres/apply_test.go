@@ -10,7 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"spillway/campaigns"
 	"spillway/ingest"
+	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/payments"
 	"spillway/ledger/payments/postgres"
@@ -191,6 +193,53 @@ func TestApply_TwoProcessesBookAChargeOnce(t *testing.T) {
 	}
 	if got := b.total(t, "river"); got != (total{gifts * 1000, gifts * 750, gifts}) || b.owed(t, "river") != gifts*750 {
 		t.Errorf("total %+v, owed %d", got, b.owed(t, "river"))
+	}
+}
+
+// A rehearsal's money is in tables of its own, and so are its slots and chains.
+func TestApply_ARehearsalNeverTouchesTheDonorsBooks(t *testing.T) {
+	b := openBooks(t)
+	d := given(0, ingest.Line{Campaign: "drill", AmountMinor: 1})
+	d.Rehearsal = true
+	rehearsal := b.db.Book(ledger.Rehearsal)
+	lease, err := rehearsal.Acquire(t.Context(), "test", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := rehearsal.Record(t.Context(), lease, []*envelope.Donation{d}, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := b.census(t)
+	rows, outcomes, err := b.paid.Book(ledger.Rehearsal).Apply(t.Context(), lease, []payments.Fact{captured(d, noon)})
+	if err != nil || len(rows) != 1 || rows[0].RaisedMinor != 1 || outcomes[0].Status != payments.StatusSucceeded {
+		t.Fatalf("rows %+v, outcomes %+v, %v", rows, outcomes, err)
+	}
+	if b.census(t) != before {
+		t.Error("the live book changed")
+	}
+	if n := b.number(t, "SELECT count(*) FROM rehearsal.entries"); n != 2 {
+		t.Errorf("%d entries in the rehearsal's journal", n)
+	}
+	if _, outcomes := b.apply(t, captured(d, noon)); outcomes[0].Verdict != payments.NotYet {
+		t.Errorf("in the live book: %+v", outcomes[0])
+	}
+}
+
+// What a snapshot says of the chain is the last entry that was booked under the lease.
+func TestSlots_NameTheLastLink(t *testing.T) {
+	b := openBooks(t)
+	if _, chain, err := b.rec.Slots(t.Context(), b.lease); err != nil || chain != (campaigns.ChainHead{}) {
+		t.Errorf("before anything was booked: %+v, %v", chain, err)
+	}
+	d := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000})
+	b.record(t, d)
+	b.apply(t, captured(d, noon))
+	rows, chain, err := b.rec.Slots(t.Context(), b.lease)
+	if err != nil || len(rows) != 1 || rows[0].RaisedMinor != 1000 {
+		t.Fatalf("rows %+v, %v", rows, err)
+	}
+	if n := b.number(t, "SELECT count(*) FROM entries WHERE slot = $1 AND n = $2 AND hash = $3", b.lease.Slot, chain.N, chain.Hash[:]); n != 1 || chain.N != 2 {
+		t.Errorf("chain %+v", chain)
 	}
 }
 

@@ -56,6 +56,7 @@ INSERT INTO refunds (refund, donation_id, processor_id, amount_minor, lines, sta
     (gen_random_uuid(), 'a0000000-0000-8000-8000-000000000001', 're_1', 60, '{}', 'succeeded');
 INSERT INTO disputes (dispute, donation_id, charge, amount_minor, status, turned, fee_minor, fee_returned_minor, fee_currency) VALUES
     ('dp_1', 'a0000000-0000-8000-8000-000000000001', 'ch_1', 600, 'won', false, 0, 0, '');
+INSERT INTO processor_events (event_id, type, created_at, verdict) VALUES ('evt_0', 'charge.succeeded', now(), 1);
 INSERT INTO entries (slot, n, occurred_at, donation_id, kind, ref, accounts, currencies, amounts, prev, hash)
 SELECT 1, n, now(), donation::uuid, kind, ref, accounts::text[], currencies::text[], amounts::bigint[], sha256('x'), sha256('x')
 FROM (VALUES
@@ -216,6 +217,8 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 			map[string]string{"payment-state": first}},
 		{"two attempts under way", `UPDATE attempts SET state = 2 WHERE donation_id = 'a0000000-0000-8000-8000-000000000001'`,
 			map[string]string{"payment-state": first}},
+		{"an event that waits for its donation", `INSERT INTO processor_events (event_id, type, created_at, verdict, parked) VALUES ('evt_1', 'charge.succeeded', now(), 5, 'x')`,
+			map[string]string{"parked": "evt_1"}},
 		{"a payment of nobody", `UPDATE payments SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE charge = '';
 			UPDATE attempts SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE token = 'ctoken_3'`,
 			map[string]string{"payment-state": "a0000000-0000-8000-b000-000000000007", "totals": "river USD"}},
