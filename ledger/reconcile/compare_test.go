@@ -289,3 +289,42 @@ func TestOtherOf_FeesBesideTheAmount(t *testing.T) {
 		}
 	}
 }
+
+// TestComparison_AnyOrder: an object counts where it first moved, also when a list
+// tells the newest first.
+func TestComparison_AnyOrder(t *testing.T) {
+	w := newWorld(t)
+	w.give("ch_1", "USD", 0, payments.Line{Campaign: "a", AmountMinor: 1000})
+	w.now = noon.Add(10 * time.Minute)
+	w.giveBack("ch_1", "re_1", 500, true)
+	slices.Reverse(w.entries)
+	w.movements = slices.DeleteFunc(w.movements, func(m payments.Movement) bool { return m.Category == "refund" })
+	config := w.today()
+	config.Until = noon.Add(10*time.Minute + 2*time.Second) // between the refund and its failure
+	if r := w.run(config); len(r.Differences) != 1 || r.Differences[0].ID != "re_1" || !r.Differences[0].Since.Equal(noon.Add(10*time.Minute+time.Second)) {
+		t.Error(printed(t, r))
+	}
+}
+
+func TestObjectOf(t *testing.T) {
+	for _, c := range []struct {
+		kind journal.Kind
+		ref  string
+		want object
+	}{
+		{journal.Capture, "capture:ch_1", object{Charge, "ch_1"}},
+		{journal.ProcessingFee, "fee:txn_1", object{Fee, "txn_1"}},
+		{journal.RefundFailed, "refund_failed:re_1", object{Refund, "re_1"}},
+		{journal.DisputeReversed, "dispute_reversed:dp_1", object{Dispute, "dp_1"}},
+		{journal.DisputeFee, "dispute_fee:dp_1", object{DisputeFee, "dp_1"}},
+		{journal.DisputeFee, "dispute_fee:dp_1:3000", object{DisputeFee, "dp_1"}},
+		{journal.DisputeFeeReturned, "dispute_fee_returned:dp_1", object{DisputeFee, "dp_1"}},
+		{journal.PayoutFailed, "payout_failed:po_1", object{Payout, "po_1"}},
+		{journal.ProcessorOther, "other:txn_1", object{Other, "txn_1"}},
+		{journal.Correction, "correction:ab", object{Correction, "correction:ab"}},
+	} {
+		if got := objectOf(&journal.Entry{Kind: c.kind, Ref: c.ref}); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.ref, got, c.want)
+		}
+	}
+}
