@@ -38,6 +38,8 @@ type stripesimCommand struct {
 	ErrorAfterRate   float64       `env:"SPILLWAY_STRIPESIM_ERROR_AFTER_RATE" placeholder:"RATE" help:"Part that answers 500 and is carried out all the same."`
 	RateLimitRate    float64       `env:"SPILLWAY_STRIPESIM_RATE_LIMIT_RATE" placeholder:"RATE" help:"Part that answers 429 whatever the limits: a storm."`
 	DisputeRate      float64       `env:"SPILLWAY_STRIPESIM_DISPUTE_RATE" placeholder:"RATE" help:"Part of the charges that is disputed."`
+	DisputeWon       float64       `env:"SPILLWAY_STRIPESIM_DISPUTE_WON" placeholder:"RATE" help:"Part of the disputes that is won by itself; what is neither won nor lost stays open."`
+	DisputeLost      float64       `env:"SPILLWAY_STRIPESIM_DISPUTE_LOST" placeholder:"RATE" help:"Part of them that is lost."`
 	Outage           string        `env:"SPILLWAY_STRIPESIM_OUTAGE" enum:",unavailable,hanging,disconnected" default:"" placeholder:"KIND" help:"Not there from the start: unavailable, hanging or disconnected."`
 	WebhookLoss      float64       `env:"SPILLWAY_STRIPESIM_WEBHOOK_LOSS" placeholder:"RATE" help:"Part of the events that is never sent."`
 	WebhookDuplicate float64       `env:"SPILLWAY_STRIPESIM_WEBHOOK_DUPLICATE" placeholder:"RATE" help:"Part that is sent twice."`
@@ -87,6 +89,7 @@ func (c *stripesimCommand) config(p *process) stripesim.Config {
 		Faults: stripesim.Faults{
 			Outage: stripesim.Outage(c.Outage), DeclineRate: c.Decline, AuthenticateRate: c.Authenticate, TimeoutRate: c.TimeoutRate,
 			ResetRate: c.ResetRate, ErrorRate: c.ErrorRate, ErrorAfterRate: c.ErrorAfterRate, RateLimitRate: c.RateLimitRate, DisputeRate: c.DisputeRate,
+			DisputeWonRate: c.DisputeWon, DisputeLostRate: c.DisputeLost,
 			Donors: stripesim.Donors{After: stripesim.Span(c.DonorsAfter), SucceedRate: c.DonorsSucceed, FailRate: c.DonorsFail},
 			Webhooks: stripesim.WebhookFaults{
 				LossRate: c.WebhookLoss, DuplicateRate: c.WebhookDuplicate, ReorderRate: c.WebhookReorder,

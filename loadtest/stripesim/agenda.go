@@ -71,6 +71,13 @@ func (a *agenda) next(now int64) (item dueItem, due bool, at int64) {
 	return heap.Pop(&a.items).(dueItem), true, 0
 }
 
+// pending is how many reminders there are.
+func (a *agenda) pending() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.items)
+}
+
 // look is how often the clockwork looks at a clock that may have been moved
 // behind its back.
 const look = 250 * time.Millisecond

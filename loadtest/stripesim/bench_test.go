@@ -98,3 +98,34 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkStart rebuilds the state of 100,000 intents from their log.
+func BenchmarkStart(b *testing.B) {
+	const n = 100_000
+	cfg := Config{Data: b.TempDir(), Seed: 7}
+	s, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		key := strconv.Itoa(i)
+		if status, body := serve(s, http.MethodPost, "/v1/payment_intents", confirmForm+"ctoken_rehearsal_"+key+"&metadata[donation]="+key, key); status != http.StatusOK {
+			b.Fatal(body)
+		}
+	}
+	for b.Loop() {
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		if s, err = New(cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "intents/s")
+	if got := s.Stats().Intents; got != n {
+		b.Errorf("%d intents", got)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -21,9 +21,14 @@ func (s *Server) openDispute(c *change, h charge) bool {
 		n: s.disputes.last + 1, charge: h.n, intent: h.intent, created: c.at / 1000, amount: amount, currency: h.currency,
 		status: disputeOpen, reason: "fraudulent",
 	}
-	switch h.card {
-	case cardDisputeWon, cardDisputeLost:
+	faults, verdict := s.Faults(), h.draw.of("verdict")
+	switch {
+	case h.card == cardDispute: // stays open until it is told otherwise
+	case h.card == cardDisputeWon, h.card == cardDisputeLost:
 		d.wins = h.card == cardDisputeWon
+		d.dueAt = c.at + s.cfg.DisputeAfter.Milliseconds() + 1
+	case verdict < faults.DisputeWonRate+faults.DisputeLostRate:
+		d.wins = verdict < faults.DisputeWonRate
 		d.dueAt = c.at + s.cfg.DisputeAfter.Milliseconds() + 1
 	}
 	d.withdrawn = s.book(c, txn{kind: txnDispute, source: d.n, amount: -amount, fee: s.cfg.Fees.Dispute, currency: h.currency})

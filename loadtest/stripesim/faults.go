@@ -16,7 +16,7 @@ type Faults struct {
 	// DeclineRate and AuthenticateRate are of first tries of cards that would work.
 	DeclineRate      float64 `json:"decline_rate"`
 	AuthenticateRate float64 `json:"authenticate_rate"`
-	// TimeoutRate is of confirming calls that are carried out and never answered;
+	// TimeoutRate is of calls that change something, are carried out and never answered;
 	// ResetRate of those whose answer ends in the middle by a reset connection.
 	TimeoutRate float64 `json:"timeout_rate"`
 	ResetRate   float64 `json:"reset_rate"`
@@ -27,8 +27,11 @@ type Faults struct {
 	ErrorAfterRate float64 `json:"error_after_rate"`
 	// RateLimitRate is of calls refused by 429, whatever the limits: a storm.
 	RateLimitRate float64 `json:"rate_limit_rate"`
-	// DisputeRate is of captured charges.
-	DisputeRate float64 `json:"dispute_rate"`
+	// DisputeRate is of captured charges. Of those disputes, DisputeWonRate and
+	// DisputeLostRate are decided by themselves; the others stay open.
+	DisputeRate     float64 `json:"dispute_rate"`
+	DisputeWonRate  float64 `json:"dispute_won_rate"`
+	DisputeLostRate float64 `json:"dispute_lost_rate"`
 
 	// Donors is what those do who must authenticate, when nobody does it for them.
 	Donors Donors `json:"donors"`
@@ -94,6 +97,7 @@ func (f *Faults) Validate() error {
 	}{
 		{"decline", f.DeclineRate}, {"authenticate", f.AuthenticateRate}, {"timeout", f.TimeoutRate}, {"reset", f.ResetRate},
 		{"error", f.ErrorRate}, {"error after", f.ErrorAfterRate}, {"rate limit", f.RateLimitRate}, {"dispute", f.DisputeRate},
+		{"disputes won", f.DisputeWonRate}, {"disputes lost", f.DisputeLostRate}, {"disputes won or lost", f.DisputeWonRate + f.DisputeLostRate},
 		{"donors who succeed", f.Donors.SucceedRate}, {"donors who fail", f.Donors.FailRate},
 		{"donors who succeed or fail", f.Donors.SucceedRate + f.Donors.FailRate},
 		{"webhook loss", f.Webhooks.LossRate}, {"webhook duplicate", f.Webhooks.DuplicateRate}, {"webhook reorder", f.Webhooks.ReorderRate},

@@ -366,6 +366,10 @@ func (s *Server) wait(d time.Duration) bool {
 // hang gives no answer until the client goes away, or for as long as it may. It
 // does not return: the connection is closed.
 func (s *Server) hang(r *http.Request) {
+	// Only behind its body does the server notice that a client goes away.
+	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, bodyMax)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 	timer := time.NewTimer(s.cfg.HangMax)
 	defer timer.Stop()
 	select {

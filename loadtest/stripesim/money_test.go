@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -262,6 +263,29 @@ func TestDisputes_WonLostAndAccepted(t *testing.T) {
 	if lost := r.books().Totals[0].Lost; lost != 10000 {
 		t.Errorf("lost %d", lost)
 	}
+}
+
+// TestDisputes_ByRate: what the faults dispute is decided as often as they say.
+func TestDisputes_ByRate(t *testing.T) {
+	r := start(t, Config{DisputeAfter: time.Millisecond, Faults: Faults{DisputeRate: 1, DisputeWonRate: 0.5, DisputeLostRate: 0.25}})
+	const n = 60
+	for i := range n {
+		if _, err := r.charge(fmt.Sprint(i), 5000, "ctoken_x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	statuses := map[string]int{}
+	until(t, "the banks have decided", func() bool {
+		clear(statuses)
+		for _, c := range r.books().Charges {
+			statuses[c.Dispute]++
+		}
+		return statuses[""] == 0 && r.server.due.pending() == 0
+	})
+	if statuses["won"] < n/4 || statuses["lost"] < n/10 || statuses["needs_response"] < n/10 {
+		t.Errorf("%v", statuses)
+	}
+	checkBooks(t, r.books())
 }
 
 func TestPayouts_WhatIsAvailableAndItsTransactions(t *testing.T) {
