@@ -57,6 +57,7 @@ func page[T any](ctx context.Context, c *Client, of endpoint, path string, f *fo
 func rows[T, R any](ctx context.Context, c *Client, of endpoint, path string, f *form.Values, read func(*T, json.RawMessage) (R, bool, error)) (payments.Page[R], error) {
 	all, next, callErr := page[T](ctx, c, of, path, f)
 	if callErr != nil {
+		callErr.Answer = c.alarm(callErr.Answer)
 		return payments.Page[R]{}, callErr
 	}
 	out := payments.Page[R]{Next: next, Rows: make([]R, 0, len(all))}

@@ -24,6 +24,8 @@ const (
 	// answerBytesMax bounds an answer; a page of a hundred expanded intents is about
 	// a megabyte.
 	answerBytesMax = 8 << 20
+	// headerBytesMax bounds an answer's head; Stripe's is about two kilobytes.
+	headerBytesMax = 64 << 10
 )
 
 // newTransport makes the road to the processor. HTTP/1.1 on purpose: with a
@@ -31,15 +33,16 @@ const (
 func newTransport(cfg Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSHandshakeTimeout: handshakeTimeout,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-		MaxIdleConns:        cfg.ConnsMax,
-		MaxIdleConnsPerHost: cfg.ConnsMax,
-		MaxConnsPerHost:     cfg.ConnsMax,
-		IdleConnTimeout:     idleTimeout,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
+		MaxIdleConns:           cfg.ConnsMax,
+		MaxIdleConnsPerHost:    cfg.ConnsMax,
+		MaxConnsPerHost:        cfg.ConnsMax,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: headerBytesMax,
 	}
 }
 
