@@ -211,3 +211,15 @@ func TestNext_ActionTakesItsTime(t *testing.T) {
 		t.Fatalf("a secret outlives its state: %+v", a)
 	}
 }
+
+// BenchmarkNext_Capture is one captured charge with its fee: three lines, two entries.
+func BenchmarkNext_Capture(b *testing.B) {
+	p := claimed(fresh(), after(1))
+	f := seen(1, IntentSucceeded, 2, func(i *IntentSeen) { i.Fee = &FeeSeen{BalanceTransaction: "txn_1", FeeMinor: 330, Currency: "USD"} })
+	b.ReportAllocs()
+	for range b.N {
+		if _, fx := Next(p, f); len(fx.Entries) != 2 {
+			b.Fatal(fx)
+		}
+	}
+}
