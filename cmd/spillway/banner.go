@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"spillway/ingest/webhook"
 )
 
 // banner tells a person what runs and what to do with it.
@@ -16,13 +18,17 @@ Spillway is ready after %s.
 
   donors      %s
   operators   %s/metrics
+  processor   %s
 
 Give:
   curl -i %s/v1/donations -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%%s%%N)-my-first-gift" \
     -d '{"currency":"USD","lines":[{"campaign":"%s","amount_minor":5000}],"payment":{"confirmation_token":"ctoken_card_visa"}}'
 
-Watch its total move:
+Watch its total move, pledged first, raised when the card was charged:
   curl -N %s/v1/campaigns/%s/live
+
+See the queue of charges and its pace, change it, pause it:
+  %s payments pace status --data '%s'
 
 Rehearse a giving day against it, and prove the outcome:
   %s rehearse --target %s --data '%s' --rate 500 --for 30s
@@ -32,8 +38,21 @@ Check the books:
 
 Stop with Ctrl-C; the next start continues. Everything is in %s
 `,
-		rounded(time.Since(u.progress.begun)), url, u.run.OpsURL,
-		url, demoCampaign, url, demoCampaign, program(), url, u.folder.Dir, program(), u.folder.Dir, u.folder.Dir)
+		rounded(time.Since(u.progress.begun)), url, u.run.OpsURL, u.whoCharges(),
+		url, demoCampaign, url, demoCampaign, program(), u.folder.Dir, program(), url, u.folder.Dir, program(), u.folder.Dir, u.folder.Dir)
+}
+
+// whoCharges tells a person where the money goes.
+func (u *up) whoCharges() string {
+	switch {
+	case !u.Named():
+		return "none: gifts stay accepted"
+	case u.Simulator != "":
+		return "simulated at " + u.Simulator + ", no money moves; try ctoken_card_chargeDeclined, ctoken_card_authenticationRequired"
+	case u.Live():
+		return "Stripe, live: real money, webhooks to " + webhook.Path
+	}
+	return "Stripe, test mode, webhooks to " + webhook.Path
 }
 
 // program is how a person types this program's name: as it was typed, or the go
