@@ -58,7 +58,8 @@ type RefundDue struct {
 	AmountMinor int64
 	Currency    money.Currency
 	Lines       []int64 // the part of each of the payment's lines
-	// FirstCalledAt is zero on the first try. When the processor may have forgotten
-	// the key since, look for the refund in its lists first.
+	// FirstCalledAt is the earliest time at which the call may have been made: when the
+	// refund was asked for, because after a restore nobody knows better. When the
+	// processor may have forgotten the key since, look for the refund in its lists first.
 	FirstCalledAt time.Time
 }

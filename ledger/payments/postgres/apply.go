@@ -89,7 +89,10 @@ func (b *Book) applyAll(ctx context.Context, lease ledger.Lease, facts []payment
 			return a.changed, a.outcomes, nil
 		}
 		rollback(ctx, conn)
+		var poison *ledger.PoisonError
 		switch unmade := (*notMadeError)(nil); {
+		case errors.As(err, &poison):
+			return nil, nil, fmt.Errorf("%s: %w", what, err)
 		case errors.As(err, &unmade):
 			for _, id := range unmade.donations {
 				if err := b.ExpandOne(ctx, id); err != nil {
@@ -331,22 +334,21 @@ func sound(was, now *payments.Payment, entries []journal.Entry) error {
 
 // complete returns the fact with what our own books know about it: how a refund that
 // was asked for here is split over the lines. From then on the processor's ID stands
-// for ours.
+// for ours; also when nothing was asked here, which a restore may have forgotten and a
+// replayed command will ask again.
 func (h *held) complete(f *payments.Fact) payments.Fact {
-	if f.Refund == nil || f.Refund.Ours == [16]byte{} {
+	if f.Refund == nil || f.Refund.Ours == [16]byte{} || f.Refund.ID == "" {
 		return *f
 	}
+	ours := f.Refund.Ours
+	if _, named := h.refunds[f.Refund.ID]; !named && !h.names(ours) {
+		if h.refunds == nil {
+			h.refunds = map[string][16]byte{}
+		}
+		h.refunds[f.Refund.ID] = ours
+	}
 	for _, asked := range h.asked {
-		if asked.id != f.Refund.Ours {
-			continue
-		}
-		if _, named := h.refunds[f.Refund.ID]; !named {
-			if h.refunds == nil {
-				h.refunds = map[string][16]byte{}
-			}
-			h.refunds[f.Refund.ID] = asked.id
-		}
-		if f.Refund.Lines == nil && asked.amountMinor == f.Refund.AmountMinor {
+		if asked.id == ours && f.Refund.Lines == nil && asked.amountMinor == f.Refund.AmountMinor {
 			fact, refund := *f, *f.Refund
 			refund.Lines = asked.lines
 			fact.Refund = &refund
@@ -354,6 +356,16 @@ func (h *held) complete(f *payments.Fact) payments.Fact {
 		}
 	}
 	return *f
+}
+
+// names tells whether a refund that the processor has named is ours of that ID.
+func (h *held) names(ours [16]byte) bool {
+	for _, id := range h.refunds {
+		if id == ours {
+			return true
+		}
+	}
+	return false
 }
 
 // deltas are what a transaction adds to each campaign and currency, as columns.

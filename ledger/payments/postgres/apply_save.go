@@ -5,14 +5,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"spillway/campaigns"
+	"spillway/ledger"
 	"spillway/ledger/money"
 	"spillway/ledger/payments"
 )
@@ -187,14 +190,14 @@ func (h *held) queueGivenBack(batch *pgx.Batch) error {
 		r := &h.now.Refunds[i]
 		if was := refundOf(&h.was, r.ID); was == nil || !sameRefund(r, was) {
 			batch.Queue(saveRefundSQL, pgtype.UUID{Bytes: h.refundID(r.ID), Valid: true}, id, r.ID, r.Charge, r.AmountMinor, orNone(r.Lines),
-				string(r.Status), stamp(r.CreatedAt), stamp(r.ChangedAt))
+				string(r.Status), stamp(r.CreatedAt), stamp(r.ChangedAt)).Exec(oneRow)
 		}
 	}
 	for i := range h.now.Disputes {
 		d := &h.now.Disputes[i]
 		if was := disputeOf(&h.was, d.ID); was == nil || !sameDispute(d, was) {
 			batch.Queue(saveDisputeSQL, d.ID, id, d.Charge, d.AmountMinor, string(d.Status), d.Turned, d.FeeMinor, d.FeeReturnedMinor,
-				string(d.FeeCurrency), stamp(d.CreatedAt), stamp(d.ChangedAt))
+				string(d.FeeCurrency), stamp(d.CreatedAt), stamp(d.ChangedAt)).Exec(oneRow)
 		}
 	}
 	if slices.Equal(h.was.Lines, h.now.Lines) && slices.Equal(h.was.Others, h.now.Others) {
@@ -212,6 +215,17 @@ func (h *held) queueGivenBack(batch *pgx.Batch) error {
 		}
 	}
 	batch.Queue(saveGivenBackSQL, id, refunded, lost, others)
+	return nil
+}
+
+// errOfAnother says that a refund or dispute is another donation's: the processor
+// never moves one, so somebody wrote its metadata by hand.
+var errOfAnother = errors.New("refund or dispute is another donation's")
+
+func oneRow(tag pgconn.CommandTag) error {
+	if tag.RowsAffected() != 1 {
+		return &ledger.PoisonError{Err: errOfAnother}
+	}
 	return nil
 }
 

@@ -147,11 +147,15 @@ func commandRefund(ctx context.Context, conn *pgxpool.Conn, lease ledger.Lease, 
 	if !h.recorded || !h.made {
 		result.Word, expand = payments.CommandNotYet, h.recorded
 	} else {
+		refund := RefundID(c.ID)
 		amount, lines, refused := h.refundable(c.Refund)
-		if refused == "" {
+		switch {
+		case h.names(refund): // made before a restore, and told of by the processor since
 			result.Word = payments.CommandDone
-			last.Queue(askRefundSQL, pgtype.UUID{Bytes: RefundID(c.ID), Valid: true}, pgtype.UUID{Bytes: h.id, Valid: true}, amount, lines, c.Actor, c.Reason)
-		} else {
+		case refused == "":
+			result.Word = payments.CommandDone
+			last.Queue(askRefundSQL, pgtype.UUID{Bytes: refund, Valid: true}, pgtype.UUID{Bytes: h.id, Valid: true}, amount, lines, c.Actor, c.Reason, stamp(c.At))
+		default:
 			result = payments.CommandResult{Word: payments.CommandRefused, Detail: refused}
 		}
 		note(last, c, result)

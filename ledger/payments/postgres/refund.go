@@ -40,10 +40,10 @@ func (b *Book) ToCancel(ctx context.Context, most int) ([]payments.Cancellation,
 }
 
 // OpenRefunds claims at most so many refunds that the processor has not answered
-// yet. One whose answer is not applied within a minute is returned again, with the
-// time of its first call. Errors: ledger.ErrUnavailable.
+// yet. One whose answer is not applied within a minute is returned again, the same
+// call as before. Errors: ledger.ErrUnavailable.
 func (b *Book) OpenRefunds(ctx context.Context, most int) ([]payments.RefundDue, error) {
-	rows, err := b.queue.Query(ctx, claimRefundsSQL, most, claimFor, b.offset())
+	rows, err := b.queue.Query(ctx, claimRefundsSQL, most, claimFor)
 	if err != nil {
 		return nil, sorted("look for refunds", err)
 	}

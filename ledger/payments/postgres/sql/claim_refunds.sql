@@ -2,7 +2,7 @@
 -- claim. Its row never changes what it asks for, so a repeated call is the same
 -- call. Indexes: refunds_open, payments_pkey, donations_pkey.
 WITH due AS (
-    SELECT refund, first_called_at
+    SELECT refund
     FROM refunds
     WHERE status IN ('requested', 'calling') AND not_before <= clock_timestamp()
     ORDER BY not_before
@@ -10,11 +10,10 @@ WITH due AS (
     FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE refunds r
-    SET status = 'calling', not_before = clock_timestamp() + $2::interval, changed_at = now(),
-        first_called_at = coalesce(r.first_called_at, clock_timestamp() + $3::interval)
+    SET status = 'calling', not_before = clock_timestamp() + $2::interval, changed_at = now()
     FROM due
     WHERE r.refund = due.refund
-    RETURNING r.refund, r.donation_id, r.amount_minor, r.lines, due.first_called_at
+    RETURNING r.refund, r.donation_id, r.amount_minor, r.lines, r.first_called_at
 )
 SELECT c.refund, c.donation_id, p.intent, p.charge, c.amount_minor, d.currency, c.lines, c.first_called_at
 FROM claimed c
