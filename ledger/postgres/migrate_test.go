@@ -2,15 +2,19 @@ package postgres_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"spillway/deploy/onebox/pgtest"
 	"spillway/ledger"
 	"spillway/ledger/postgres"
+	"spillway/ledger/postgres/migration"
 )
 
 func TestMigrate_ProcessesThatStartTogetherTakeTurns(t *testing.T) {
@@ -39,6 +43,46 @@ func TestMigrate_ProcessesThatStartTogetherTakeTurns(t *testing.T) {
 	}
 	if n := count(t, url, "SELECT epoch FROM installation"); n != 1 {
 		t.Errorf("epoch %d", n)
+	}
+}
+
+func TestMigrate_WhatWasRecordedBeforePaymentsIsDue(t *testing.T) {
+	url := pgtest.URL(t)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := fstest.MapFS{}
+	for _, name := range []string{"00001_donations.sql", "00002_slots.sql", "00003_set_aside.sql"} {
+		text, err := os.ReadFile("migrations/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		earlier["migrations/"+name] = &fstest.MapFile{Data: text}
+	}
+	if err := migration.Up(t.Context(), config, 1, earlier, "spillway", "rehearsal"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, url).Exec(t.Context(), `INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amount_minor, lines_minor, fee_cover_minor,
+		source, seal_key, anonymous, hide_amount, currency, confirmation_token, sealed)
+		SELECT n, md5(n::text)::uuid, md5(n::text)::uuid, now(), now(), 100, 100, 0, 1, 0, false, false, 'USD', 'ctoken', '' FROM generate_series(1, 20000) AS n`); err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	for range 2 { // the second changes nothing
+		if err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(t, url, "SELECT count(DISTINCT id) FROM due_batches, unnest(donations) AS id JOIN donations d USING (id)"); n != 20_000 {
+		t.Errorf("%d of 20000 earlier donations are due", n)
+	}
+	if n := count(t, url, "SELECT sum(count) FROM due_batches"); n != 20_000 {
+		t.Errorf("%d are due of 20000 donations", n)
 	}
 }
 
