@@ -31,6 +31,7 @@ type asked struct {
 	query, form  url.Values
 	body         string
 	header       http.Header
+	remote       string // the other end of the connection
 }
 
 // standIn answers as Stripe would, in words given by the test, and remembers what
@@ -51,7 +52,7 @@ func newStandIn(t testing.TB, answer func(n int, a asked, w http.ResponseWriter)
 			return // a call that was given up
 		}
 		form, _ := url.ParseQuery(string(body))
-		a := asked{r.Method, r.URL.Path, r.URL.Query(), form, string(body), r.Header.Clone()}
+		a := asked{r.Method, r.URL.Path, r.URL.Query(), form, string(body), r.Header.Clone(), r.RemoteAddr}
 		s.mu.Lock()
 		s.asked = append(s.asked, a)
 		n := len(s.asked)
