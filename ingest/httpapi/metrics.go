@@ -77,7 +77,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
 			func() float64 { return float64(s.deps.Reads.Taken()) }),
 		gauge("ingest_state_waits_inside", "Long polls waiting for a change.",
 			func() float64 { return float64(s.deps.Waits.Taken()) }),
-		gauge("ingest_requests_inside", "Further wishes (another card, a cancellation) that are not answered yet.",
+		gauge("ingest_wishes_inside", "Further wishes (another card, a cancellation) that are not answered yet.",
 			func() float64 { return float64(s.deps.Requests.Taken()) }),
 		gauge("ingest_remembered_donations", "Acknowledged donations remembered to refuse a reused key at once.",
 			func() float64 { return float64(s.remembered.entries.Load()) }),

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -449,5 +450,38 @@ func TestRequests_LogNothingPrivate(t *testing.T) {
 		if strings.Contains(log, private) {
 			t.Errorf("%q is in the log", private)
 		}
+	}
+}
+
+// What two readers of HTTP may understand differently is nobody's wish, and leaves
+// nothing on the connection for the next request.
+func TestCancel_AmbiguousRequestsAreNobodysWish(t *testing.T) {
+	h := serve(t, options{})
+	h.states.put(idOf(key), recorded())
+	head := "DELETE /v1/donations/" + idOf(key).String() + " HTTP/1.1\r\nHost: spillway.test\r\n" + h.bearer(keyring.Accepted, won) + "\r\n"
+	next := "GET /healthz HTTP/1.1\r\nHost: spillway.test\r\n\r\n"
+	for name, raw := range map[string]string{
+		"identity":                   head + "Transfer-Encoding: identity\r\n\r\n" + next,
+		"chunks beside a length":     head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + next,
+		"two lengths":                head + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n" + next,
+		"a folded line":              head + "X-Note: a\r\n b\r\n\r\n" + next,
+		"a bare line feed":           strings.Replace(head, "spillway.test\r\n", "spillway.test\n", 1) + "\r\n" + next,
+		"a body that is a request":   head + "Content-Length: " + strconv.Itoa(len(next)) + "\r\n\r\n" + next,
+		"a chunk that is a request":  head + "Transfer-Encoding: chunked\r\n\r\n" + strconv.FormatInt(int64(len(next)), 16) + "\r\n" + next + "\r\n0\r\n\r\n",
+		"no chunks at all":           head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"a trailer behind no chunks": head + "Transfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n0\r\nAuthorization: Bearer x\r\n\r\n",
+	} {
+		before := h.publisher.count()
+		c := h.dial(t)
+		if _, err := io.WriteString(c, raw); err != nil {
+			t.Fatal(err)
+		}
+		r := read(t, bufio.NewReader(c), raw)
+		if r.status != 400 || h.publisher.count() != before {
+			t.Errorf("%s: %d %s, published %d", name, r.status, r.body, h.publisher.count()-before)
+		}
+	}
+	if r := h.send(t, head+"Content-Length: 0\r\n\r\n"); r.status != 202 {
+		t.Errorf("an empty body: %d %s", r.status, r.body)
 	}
 }
