@@ -39,11 +39,11 @@ type publisherMetrics struct {
 func newPublisherMetrics(reg prometheus.Registerer, p *Publisher) *publisherMetrics {
 	outcomes := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ingest_donations_published_total",
-		Help: "Donations handed to the publisher, by what became of them.",
+		Help: "Donations and donors' further wishes handed to the publisher, by what became of them.",
 	}, []string{"outcome"}))
 	m := &publisherMetrics{
 		donations: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "ingest_envelope_donations", Help: "Donations that travelled in one envelope.",
+			Name: "ingest_envelope_donations", Help: "Donations and further wishes that travelled in one envelope.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		})),
 		bytes: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{

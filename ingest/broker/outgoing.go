@@ -18,7 +18,7 @@ import (
 // and the last who lets go puts it back for reuse.
 type outgoing struct {
 	data     []byte
-	count    int // donations
+	count    int // records: donations and, rarely, requests
 	joinedAt time.Time
 
 	// msg is what goes to the broker; kept for its header's memory.
