@@ -89,6 +89,10 @@ type libraryView struct{ stripe.APIResource }
 // UnmarshalJSON implements json.Unmarshaler.
 func (*libraryView) UnmarshalJSON([]byte) error { return nil }
 
+// userAgent says what the library says of itself, less the name of this machine and
+// its kernel.
+const userAgent = `{"bindings_version":"` + stripe.ClientVersion + `","lang":"go","publisher":"stripe"}`
+
 // do makes one call, once, within the client's timeout.
 func (c *Client) do(ctx context.Context, r call) reply {
 	began := time.Now()
@@ -101,7 +105,10 @@ func (c *Client) exchange(ctx context.Context, r call) reply {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	var x exchange
-	params := &stripe.Params{Context: withExchange(ctx, &x), Headers: http.Header{"Stripe-Version": {apiVersion}}}
+	params := &stripe.Params{Context: withExchange(ctx, &x), Headers: http.Header{
+		"Stripe-Version":             {apiVersion},
+		"X-Stripe-Client-User-Agent": {userAgent},
+	}}
 	if c.cfg.Account != "" {
 		params.StripeAccount = stripe.String(c.cfg.Account)
 	}

@@ -36,7 +36,7 @@ func TestCharge_SendsWhatWasStored(t *testing.T) {
 	for name, want := range map[string]string{
 		"Authorization": "Bearer sk_test_secret", "Stripe-Version": "2023-10-16", "Stripe-Account": "acct_1",
 		"Idempotency-Key": "spillway:" + donationText + ":1", "Content-Type": "application/x-www-form-urlencoded",
-		"X-Stripe-Client-Telemetry": "",
+		"X-Stripe-Client-Telemetry": "", "X-Stripe-Client-User-Agent": userAgent,
 	} {
 		if got := a.header.Values(name); strings.Join(got, "|") != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -343,9 +343,10 @@ func TestCancelIntent(t *testing.T) {
 		{"canceled", 200, intentJSON("canceled"), payments.Answer{Intent: &payments.IntentSeen{Status: payments.IntentCanceled}}},
 		{"captured before", 400, errorJSON(`"type":"invalid_request_error","code":"payment_intent_unexpected_state","payment_intent":` + intentJSON("succeeded", chargeJSON)),
 			payments.Answer{Intent: &payments.IntentSeen{Status: payments.IntentSucceeded}}},
-		{"unknown to the account", 404, errorJSON(`"type":"invalid_request_error","code":"resource_missing","param":"intent"`), payments.Answer{Kind: payments.Retry, Detail: alarmMissing}},
+		{"unknown to the account", 404, errorJSON(`"type":"invalid_request_error","code":"resource_missing","param":"intent"`), payments.Answer{Kind: payments.Retry, Detail: alarmMissing, RetryAfter: alarmWait}},
 		{"broken inside", 500, "{}", payments.Answer{Kind: payments.Unknown, Detail: "server_error"}},
-		{"nonsense", 400, errorJSON(`"type":"invalid_request_error","code":"parameter_unknown"`), payments.Answer{Kind: payments.Unknown, Detail: "parameter_unknown"}},
+		{"nonsense", 400, errorJSON(`"type":"invalid_request_error","code":"parameter_unknown"`), payments.Answer{Kind: payments.Retry, Detail: alarmRefused, RetryAfter: alarmWait}},
+		{"of a card, somehow", 400, errorJSON(`"type":"invalid_request_error","code":"amount_too_small"`), payments.Answer{Kind: payments.Unknown, Detail: "amount_too_small"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStandIn(t, func(_ int, _ asked, w http.ResponseWriter) { say(w, c.status, c.body) })

@@ -141,7 +141,7 @@ func TestContract(t *testing.T) {
 	// It does refuse what is not in the specification; else the test shows nothing.
 	ch = gift(client)
 	ch.Params = append(ch.Params, "&"+url.QueryEscape("no_such_parameter")+"=1"...)
-	if a := client.Charge(ctx, ch); a.Kind != payments.Definite || a.Reason != payments.Refused {
+	if a := client.Charge(ctx, ch); a.Detail != alarmRefused {
 		t.Errorf("a parameter that does not exist: %+v", a)
 	}
 }

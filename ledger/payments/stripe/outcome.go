@@ -3,6 +3,8 @@ package stripe
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
+	"time"
 
 	"spillway/ledger/payments"
 )
@@ -12,12 +14,9 @@ const (
 	codeLockTimeout     = "lock_timeout"           // another call has the object; this one was not begun
 	codeKeyInUse        = "idempotency_key_in_use" // a call under this very key is under way
 	codeUnexpectedState = "payment_intent_unexpected_state"
-	codeMissing         = "resource_missing"
 	typeIdempotency     = "idempotency_error"
 	typeAPI             = "api_error"
 	paramToken          = "confirmation_token"
-	paramIntent         = "intent"
-	paramPaymentIntent  = "payment_intent"
 )
 
 // Details that begin with "alarm_" are about the installation and not about one
@@ -26,16 +25,21 @@ const (
 	alarmUnauthorized = "alarm_unauthorized"      // the key is wrong or was rolled
 	alarmForbidden    = "alarm_forbidden"         // the key may not do this
 	alarmAccount      = "alarm_account"           // the account cannot charge
-	alarmMissing      = "alarm_intent_missing"    // the intent is not on this account
+	alarmMissing      = "alarm_not_found"         // the intent is not on this account, or this is no such API
+	alarmRefused      = "alarm_call_refused"      // the call's form, or a refusal that we do not know
 	alarmParameters   = "alarm_parameters_differ" // the key was used with another body
 	alarmReplayed     = "alarm_replayed"          // the processor keeps giving a stored failure
 	alarmBalance      = "alarm_balance_insufficient"
 	alarmLook         = "alarm_look_unending" // more pages than we read
 )
 
+// alarmWait is when a call is worth making again that no gift is to blame for: soon
+// enough after a person has mended it, and late enough to leave the pace to others.
+const alarmWait = 30 * time.Second
+
 // alarmWords lists them all, for their metric.
 var alarmWords = []string{
-	alarmUnauthorized, alarmForbidden, alarmAccount, alarmMissing, alarmParameters, alarmReplayed, alarmBalance, alarmLook,
+	alarmUnauthorized, alarmForbidden, alarmAccount, alarmMissing, alarmRefused, alarmParameters, alarmReplayed, alarmBalance, alarmLook,
 }
 
 // accountCodes are refusals that no other gift would escape.
@@ -45,6 +49,15 @@ var accountCodes = map[string]bool{
 	"testmode_charges_only": true, "livemode_mismatch": true, "tls_version_unsupported": true,
 	"not_allowed_on_standard_account": true,
 }
+
+// giftCodes are refusals of this one gift, whatever the card.
+var giftCodes = map[string]bool{
+	"amount_too_small": true, "amount_too_large": true, "invalid_charge_amount": true,
+	"charge_exceeds_source_limit": true, "country_unsupported": true, "state_unsupported": true,
+}
+
+// giftParams are parameters whose value is the gift's own.
+var giftParams = map[string]bool{"amount": true, "currency": true}
 
 // tokenCodes say that the confirmation token cannot be used, be it that it expired
 // or that something used it.
@@ -79,12 +92,9 @@ func chargeAnswer(r *reply, attempt int) (payments.Answer, about) {
 		return intentAnswer(&o, attempt, ""), aboutAnswered
 	}
 	p := r.problem
-	detail := word(p.Code)
-	if detail == "" {
-		detail = "no_code"
-	}
-	retry := func(detail string) (payments.Answer, about) {
-		return payments.Answer{Kind: payments.Retry, Detail: detail}, aboutAnswered
+	detail := code(p)
+	alarm := func(word string) (payments.Answer, about) {
+		return payments.Answer{Kind: payments.Retry, Detail: word, RetryAfter: alarmWait}, aboutAnswered
 	}
 	definite := func(reason payments.FailReason, of about) (payments.Answer, about) {
 		return payments.Answer{Kind: payments.Definite, Reason: reason, Detail: detail}, of
@@ -94,13 +104,13 @@ func chargeAnswer(r *reply, attempt int) (payments.Answer, about) {
 	}
 	switch {
 	case r.status == http.StatusUnauthorized:
-		return retry(alarmUnauthorized)
+		return alarm(alarmUnauthorized)
 	case r.status == http.StatusForbidden:
-		return retry(alarmForbidden)
+		return alarm(alarmForbidden)
 	case p.Type == typeAPI:
 		return unknown("server_error", aboutAnswered)
 	case p.Code == codeLockTimeout:
-		return retry(codeLockTimeout)
+		return payments.Answer{Kind: payments.Retry, Detail: codeLockTimeout}, aboutAnswered
 	case p.Code == codeKeyInUse:
 		// This call was not begun, but its twin was: what becomes of that one is open.
 		return unknown(codeKeyInUse, aboutAnswered)
@@ -116,14 +126,17 @@ func chargeAnswer(r *reply, attempt int) (payments.Answer, about) {
 	case tokenCodes[p.Code], p.Param == paramToken:
 		return definite(payments.CardNeeded, aboutToken)
 	case accountCodes[p.Code]:
-		return retry(alarmAccount)
-	case p.Code == codeMissing && (p.Param == paramIntent || p.Param == paramPaymentIntent):
-		return retry(alarmMissing)
+		return alarm(alarmAccount)
+	case r.status == http.StatusNotFound:
+		return alarm(alarmMissing)
 	case declines[p.Code] == payments.DeclineUnsupported:
 		return definite(payments.CardNeeded, aboutGift)
-	case r.status == http.StatusBadRequest, r.status == http.StatusNotFound, r.status == http.StatusUnprocessableEntity:
-		// Not valid as it stands: amount_too_small, amount_too_large and their like.
+	case giftCodes[p.Code], giftParams[p.Param]:
 		return definite(payments.Refused, aboutGift)
+	case r.status == http.StatusBadRequest:
+		// Not valid as it stands, and nothing in it is the donor's: it was not begun, no
+		// other gift would fare better, and none is to be failed for it.
+		return alarm(alarmRefused)
 	}
 	return unknown("status_unexpected", aboutAnswered)
 }
@@ -154,20 +167,29 @@ func refundAnswer(r *reply, due *payments.RefundDue) payments.Answer {
 		}
 		return refundShown(&o, due)
 	}
-	// What a call about a charge can run into is what one about a refund can, save
-	// that there is no card: whatever is refused is refused.
 	a, _ := chargeAnswer(r, 0)
-	if a.Intent != nil {
+	p := r.problem
+	switch {
+	case a.Intent != nil:
 		return payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}
-	}
-	if a.Kind != payments.Definite {
-		return a
-	}
-	a.Reason = payments.Refused
-	if r.problem.Code == "balance_insufficient" || r.problem.Code == "insufficient_funds" {
-		a = payments.Answer{Kind: payments.Retry, Detail: alarmBalance} // our own, not the donor's
+	case p.Code == "balance_insufficient", p.Code == "insufficient_funds": // our own, not the donor's
+		return payments.Answer{Kind: payments.Retry, Detail: alarmBalance, RetryAfter: alarmWait}
+	case a.Kind == payments.Definite:
+		a.Reason = payments.Refused
+	case a.Detail == alarmRefused && !strings.HasPrefix(p.Code, "parameter"):
+		// Refunds are asked for by people, who are told the code: charge_already_refunded,
+		// charge_disputed, and whatever else there is.
+		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: code(p)}
 	}
 	return a
+}
+
+// code is the processor's code, as we keep it.
+func code(p *problem) string {
+	if c := word(p.Code); c != "" {
+		return c
+	}
+	return "no_code"
 }
 
 // refundShown is the answer that shows a refund which is known to be due's.

@@ -31,6 +31,9 @@ func TestCharge_ClaimsNoMoreThanIsKnown(t *testing.T) {
 		s.AttemptNo, s.ID, s.AmountMinor, s.Currency = 1, "pi_1", 5000, "USD"
 		return payments.Answer{Intent: &s}
 	}
+	alarmed := func(word string) payments.Answer {
+		return payments.Answer{Kind: retry, Detail: word, RetryAfter: alarmWait}
+	}
 	limited := func(detail, reason string, after time.Duration) payments.Answer {
 		return payments.Answer{Kind: retry, Detail: detail, RateLimited: reason, RetryAfter: after}
 	}
@@ -68,10 +71,13 @@ func TestCharge_ClaimsNoMoreThanIsKnown(t *testing.T) {
 		{"an endless wait asked for", 429, "{}", map[string]string{"Retry-After": "99999999"}, limited("rate_limited", "unnamed", retryAfterMax)},
 		{"a lock on the object", 429, errorJSON(`"type":"invalid_request_error","code":"lock_timeout"`), nil, limited("lock_timeout", "", 0)},
 		{"a lock on the object, as a conflict", 409, errorJSON(`"type":"invalid_request_error","code":"lock_timeout"`), nil, refused(retry, "", "lock_timeout")},
-		{"a wrong key", 401, errorJSON(`"type":"invalid_request_error"`), nil, refused(retry, "", alarmUnauthorized)},
-		{"a key that may not", 403, errorJSON(`"type":"invalid_request_error","code":"secret_key_required"`), nil, refused(retry, "", alarmForbidden)},
-		{"a closed account", 400, errorJSON(`"type":"invalid_request_error","code":"account_invalid"`), nil, refused(retry, "", alarmAccount)},
-		{"a key for tests", 400, errorJSON(`"type":"invalid_request_error","code":"testmode_charges_only"`), nil, refused(retry, "", alarmAccount)},
+		{"a wrong key", 401, errorJSON(`"type":"invalid_request_error"`), nil, alarmed(alarmUnauthorized)},
+		{"a key that may not", 403, errorJSON(`"type":"invalid_request_error","code":"secret_key_required"`), nil, alarmed(alarmForbidden)},
+		{"a closed account", 400, errorJSON(`"type":"invalid_request_error","code":"account_invalid"`), nil, alarmed(alarmAccount)},
+		{"a key for tests", 400, errorJSON(`"type":"invalid_request_error","code":"testmode_charges_only"`), nil, alarmed(alarmAccount)},
+		{"not valid", 400, errorJSON(`"type":"invalid_request_error","code":"parameter_unknown"`), nil, alarmed(alarmRefused)},
+		{"not valid, and no word for it", 400, errorJSON(`"type":"invalid_request_error","message":"Ada Example's card"`), nil, alarmed(alarmRefused)},
+		{"no such API", 404, errorJSON(`"type":"invalid_request_error"`), nil, alarmed(alarmMissing)},
 
 		// Nobody knows.
 		{"our twin is under way", 409, errorJSON(`"type":"idempotency_error","code":"idempotency_key_in_use"`), nil, refused(unknown, "", "idempotency_key_in_use")},
@@ -93,9 +99,8 @@ func TestCharge_ClaimsNoMoreThanIsKnown(t *testing.T) {
 		// Refused, and nothing was charged.
 		{"too little", 400, errorJSON(`"type":"invalid_request_error","code":"amount_too_small","param":"amount"`), nil, refused(definite, payments.Refused, "amount_too_small")},
 		{"too much", 400, errorJSON(`"type":"invalid_request_error","code":"amount_too_large","param":"amount"`), nil, refused(definite, payments.Refused, "amount_too_large")},
-		{"not valid", 400, errorJSON(`"type":"invalid_request_error","code":"parameter_unknown"`), nil, refused(definite, payments.Refused, "parameter_unknown")},
-		{"not valid, and no word for it", 400, errorJSON(`"type":"invalid_request_error","message":"Ada Example's card"`), nil, refused(definite, payments.Refused, "no_code")},
-		{"a word that is a text", 400, errorJSON(`"type":"invalid_request_error","code":"Ada Example"`), nil, refused(definite, payments.Refused, "no_code")},
+		{"no such currency here", 400, errorJSON(`"type":"invalid_request_error","param":"currency"`), nil, refused(definite, payments.Refused, "no_code")},
+		{"a word that is a text", 400, errorJSON(`"type":"invalid_request_error","code":"Ada Example","param":"amount"`), nil, refused(definite, payments.Refused, "no_code")},
 		{"a card of another kind", 400, errorJSON(`"type":"invalid_request_error","code":"payment_intent_incompatible_payment_method"`), nil,
 			refused(definite, payments.CardNeeded, "payment_intent_incompatible_payment_method")},
 	} {
@@ -266,7 +271,11 @@ func TestRefund_Outcomes(t *testing.T) {
 		{"a state that nobody knows", 200, strings.Replace(made, "%s", "lost", 1), payments.Answer{Kind: payments.Unknown, Detail: reasonUnreadable}},
 		{"refunded already", 400, errorJSON(`"type":"invalid_request_error","code":"charge_already_refunded"`), payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "charge_already_refunded"}},
 		{"the bank has it", 400, errorJSON(`"type":"invalid_request_error","code":"charge_disputed"`), payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "charge_disputed"}},
-		{"our balance is too low", 400, errorJSON(`"type":"invalid_request_error","code":"balance_insufficient"`), payments.Answer{Kind: payments.Retry, Detail: alarmBalance}},
+		{"a refusal of next year", 400, errorJSON(`"type":"invalid_request_error","code":"refund_of_next_year"`), payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "refund_of_next_year"}},
+		{"more than is left", 400, errorJSON(`"type":"invalid_request_error","param":"amount"`), payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "no_code"}},
+		{"not valid", 400, errorJSON(`"type":"invalid_request_error","code":"parameter_unknown"`), payments.Answer{Kind: payments.Retry, Detail: alarmRefused, RetryAfter: alarmWait}},
+		{"not on this account", 404, errorJSON(`"type":"invalid_request_error","code":"resource_missing","param":"charge"`), payments.Answer{Kind: payments.Retry, Detail: alarmMissing, RetryAfter: alarmWait}},
+		{"our balance is too low", 400, errorJSON(`"type":"invalid_request_error","code":"balance_insufficient"`), payments.Answer{Kind: payments.Retry, Detail: alarmBalance, RetryAfter: alarmWait}},
 		{"too many calls", 429, "{}", payments.Answer{Kind: payments.Retry, Detail: "rate_limited", RateLimited: "unnamed"}},
 		{"broken inside", 500, "{}", payments.Answer{Kind: payments.Unknown, Detail: "server_error"}},
 	} {
