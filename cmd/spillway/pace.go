@@ -155,7 +155,7 @@ func printPace(ctx context.Context, out io.Writer, db *paymentsdb.DB) error {
 		case p.Current < p.PerSecond:
 			state = "slowed by the processor at " + p.SlowedAt.UTC().Format(time.TimeOnly)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%g\t%.3g\t%s\t%s\n", p.Account, p.Endpoint, p.PerSecond, p.Current, state, p.ChangedBy)
+		fmt.Fprintf(table, "%s\t%s\t%.1f\t%.1f\t%s\t%s\n", p.Account, p.Endpoint, p.PerSecond, p.Current, state, p.ChangedBy)
 		if p.Endpoint == endpointIntents {
 			account = p.Account
 		}
