@@ -21,7 +21,7 @@ import (
 const (
 	defaultGrace = 5 * time.Minute
 	defaultSlack = time.Hour
-	// objectsMax bounds what is held in memory, about 300 bytes each: a day of two
+	// objectsMax bounds what is held in memory, about 500 bytes each: a day of two
 	// million gifts with their fees. A longer time is compared in parts.
 	objectsMax = 4 << 20
 )
@@ -77,13 +77,16 @@ func (c Config) Validate() error {
 type Comparison struct {
 	config  Config
 	objects map[object]*pair
-	seen    map[string]struct{} // balance transactions: pages of a list may overlap
+	seen    map[string]time.Time // balance transactions and their times: pages of a list may overlap
 }
 
 // pair is an object on both sides.
 type pair struct {
 	journal, processor side
 	donation           [16]byte
+	// tells is the balance transaction of a fee or of what names no gift: what the
+	// journal may have to learn.
+	tells *payments.Movement
 }
 
 // side is what an object came to on one side, by currency: nearly always one.
@@ -109,7 +112,7 @@ func New(config Config) (*Comparison, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Comparison{config: config.withDefaults(), objects: map[object]*pair{}, seen: map[string]struct{}{}}, nil
+	return &Comparison{config: config.withDefaults(), objects: map[object]*pair{}, seen: map[string]time.Time{}}, nil
 }
 
 // Entry adds an entry of the journal; one that moves nothing at the processor does
@@ -141,7 +144,7 @@ func (c *Comparison) Movement(m *payments.Movement) error {
 	if _, again := c.seen[m.ID]; again {
 		return nil
 	}
-	c.seen[m.ID] = struct{}{}
+	c.seen[m.ID] = m.CreatedAt
 	moves, n := movesOf(m)
 	for _, move := range moves[:n] {
 		at, err := c.object(move.object)
@@ -150,6 +153,10 @@ func (c *Comparison) Movement(m *payments.Movement) error {
 		}
 		if err := at.processor.add(m.CreatedAt, m.Currency, move.minor, m.ID); err != nil {
 			return fmt.Errorf("balance transaction %s: %w", m.ID, err)
+		}
+		if move.class == Fee || move.class == Other {
+			kept := *m
+			at.tells = &kept
 		}
 	}
 	return nil
@@ -188,6 +195,46 @@ func (s *side) add(at time.Time, currency money.Currency, minor int64, name stri
 	return nil
 }
 
+// forget drops what last moved before a time, save differences that are reported.
+func (c *Comparison) forget(before time.Time) {
+	for id, at := range c.seen {
+		if at.Before(before) {
+			delete(c.seen, id)
+		}
+	}
+	for of, p := range c.objects {
+		if p.last().Before(before) && (p.agrees() || p.first().Before(c.config.Since)) {
+			delete(c.objects, of)
+		}
+	}
+}
+
+// first is when the object first moved, on either side; last when it last did.
+func (p *pair) first() time.Time { return earlier(p.journal.first, p.processor.first) }
+
+func (p *pair) last() time.Time {
+	var last time.Time
+	for _, s := range []*side{&p.journal, &p.processor} {
+		for i := range s.sums {
+			for _, m := range s.sums[i].moves {
+				if m.at.After(last) {
+					last = m.at
+				}
+			}
+		}
+	}
+	return last
+}
+
+func (p *pair) agrees() bool {
+	for _, currency := range p.currencies() {
+		if p.journal.minor(currency) != p.processor.minor(currency) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *side) minor(currency money.Currency) int64 {
 	for i := range s.sums {
 		if s.sums[i].currency == currency {
@@ -201,7 +248,7 @@ func (s *side) minor(currency money.Currency) int64 {
 func (c *Comparison) Report() *Report {
 	r := &Report{Since: c.config.Since, Until: c.config.Until, Zone: c.config.Zone, days: map[dayKey]*Day{}}
 	for of, p := range c.objects {
-		first := earlier(p.journal.first, p.processor.first)
+		first := p.first()
 		if first.Before(c.config.Since) || !first.Before(c.config.Until) {
 			continue
 		}

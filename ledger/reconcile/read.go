@@ -37,23 +37,8 @@ func Run(ctx context.Context, config Config, books []Journal, processor Processo
 		return nil, err
 	}
 	since, until := c.config.Since.Add(-c.config.Slack), c.config.Until.Add(c.config.Slack)
-	for cursor := ""; ; {
-		page, err := processor.BalanceTransactions(ctx, since, until, cursor)
-		if err != nil {
-			return nil, fmt.Errorf("read the processor's balance transactions: %w", err)
-		}
-		for i := range page.Rows {
-			if err := c.Movement(&page.Rows[i]); err != nil {
-				return nil, err
-			}
-		}
-		if page.Next == "" {
-			break
-		}
-		if page.Next == cursor {
-			return nil, ErrList
-		}
-		cursor = page.Next
+	if err := c.readMovements(ctx, processor, since, until); err != nil {
+		return nil, err
 	}
 	for _, book := range books {
 		if err := book.Entries(ctx, since, until, c.Entry); err != nil {
@@ -61,6 +46,28 @@ func Run(ctx context.Context, config Config, books []Journal, processor Processo
 		}
 	}
 	return c.Report(), nil
+}
+
+// readMovements adds the processor's list of [since, until), page by page.
+func (c *Comparison) readMovements(ctx context.Context, processor Processor, since, until time.Time) error {
+	for cursor := ""; ; {
+		page, err := processor.BalanceTransactions(ctx, since, until, cursor)
+		if err != nil {
+			return fmt.Errorf("read the processor's balance transactions: %w", err)
+		}
+		for i := range page.Rows {
+			if err := c.Movement(&page.Rows[i]); err != nil {
+				return err
+			}
+		}
+		switch page.Next {
+		case "":
+			return nil
+		case cursor:
+			return ErrList
+		}
+		cursor = page.Next
+	}
 }
 
 // FeeOf is the fact that follows from a charge's balance transaction: what the
