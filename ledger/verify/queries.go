@@ -50,6 +50,7 @@ var catalogue = []query{
 	{"one-charge", "I7", "a donation was charged at most once", Broken, false},
 	{"suspense", "I4", "no donation's money waits on the suspense account", Broken, false},
 	{"payment-booked", "I4", "what a payment says was captured and given back is what is booked", Broken, false},
+	{"payment-due", "I1", "a recorded donation has a payment, or one will be made", Broken, false},
 	{"payment-state", "I7", "a payment's status is what its attempts and its money make it", Broken, false},
 	{"parked", "", "no event of the processor waits for its donation", Noted, false},
 	{"leases", "", "a slot that holds rows has a term and a lease that agree", Broken, false},

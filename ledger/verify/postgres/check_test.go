@@ -52,6 +52,8 @@ INSERT INTO attempts (donation_id, attempt_no, state, source, token, token_expir
     ('a0000000-0000-8000-8000-000000000001', 1, 5, 1, 'ctoken_1', now(), now(), now()),
     ('a0000000-0000-8000-8000-000000000001', 2, 7, 1, 'ctoken_2', now(), now(), now()),
     ('a0000000-0000-8000-b000-000000000006', 1, 5, 1, 'ctoken_3', now(), now(), now());
+INSERT INTO due_batches (donations, count, expanded) VALUES
+    ('{a0000000-0000-8000-8000-000000000001,a0000000-0000-8000-9000-000000000002,a0000000-0000-8000-b000-000000000005}', 3, 1);
 INSERT INTO refunds (refund, donation_id, processor_id, amount_minor, lines, status) VALUES
     (gen_random_uuid(), 'a0000000-0000-8000-8000-000000000001', 're_1', 60, '{}', 'succeeded');
 INSERT INTO disputes (dispute, donation_id, charge, amount_minor, status, turned, fee_minor, fee_returned_minor, fee_currency) VALUES
@@ -76,6 +78,7 @@ INSERT INTO donations (seq, id, fingerprint, received_at, token_expires_at, amou
 VALUES (1, 'b0000000-0000-8000-8000-000000000001', 'b0000000-0000-8000-8000-000000000001', '2026-11-22 12:00Z', '2026-11-22 13:00Z',
     1, 1, 0, 0, 0, false, false, 'USD', 'ctoken_card_visa', '');
 INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (1, 1, 'drill', 1);
+INSERT INTO due_batches (donations, count) VALUES ('{b0000000-0000-8000-8000-000000000001}', 1);
 INSERT INTO slots (slot, campaign, currency, pledged_minor, donations, version) VALUES (1, 'drill', 'USD', 1, 1, 1);
 INSERT INTO slot_terms (slot, term, epoch) VALUES (1, 1, 1);
 INSERT INTO slot_leases (slot, term, until, closed, holder) VALUES (1, 1, clock_timestamp(), true, 'one');
@@ -130,9 +133,9 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"two donations of one row number", `UPDATE donations SET seq = 1 WHERE seq = 5`,
 			map[string]string{"row-once": fifth, "lines-add-up": fifth, "lines-numbered": "row 5", "totals": "river USD"}},
 		{"an ID that no key gives", `UPDATE donations SET id = 'a0000000-0000-4000-8000-000000000005' WHERE seq = 5`,
-			map[string]string{"id-derived": "a0000000-0000-4000-8000-000000000005"}},
+			map[string]string{"id-derived": "a0000000-0000-4000-8000-000000000005", "payment-due": "a0000000-0000-4000-8000-000000000005"}},
 		{"an ID of another variant", `UPDATE donations SET id = 'a0000000-0000-8000-c000-000000000005' WHERE seq = 5`,
-			map[string]string{"id-derived": "a0000000-0000-8000-c000-000000000005"}},
+			map[string]string{"id-derived": "a0000000-0000-8000-c000-000000000005", "payment-due": "a0000000-0000-8000-c000-000000000005"}},
 		{"an amount that is not lines and fee",
 			`UPDATE donations SET amount_minor = 601 WHERE seq = 1`,
 			map[string]string{"amounts": first}},
@@ -215,13 +218,15 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 			map[string]string{"payment-state": sixth}},
 		{"a payment whose first attempt is gone", `DELETE FROM attempts WHERE token = 'ctoken_1'`,
 			map[string]string{"payment-state": first}},
+		{"a donation that nobody will charge", `UPDATE due_batches SET expanded = 2`,
+			map[string]string{"payment-due": "a0000000-0000-8000-9000-000000000002"}},
 		{"two attempts under way", `UPDATE attempts SET state = 2 WHERE donation_id = 'a0000000-0000-8000-8000-000000000001'`,
 			map[string]string{"payment-state": first}},
 		{"an event that waits for its donation", `INSERT INTO processor_events (event_id, type, created_at, verdict, parked) VALUES ('evt_1', 'charge.succeeded', now(), 5, 'x')`,
 			map[string]string{"parked": "evt_1"}},
 		{"a payment of nobody", `UPDATE payments SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE charge = '';
 			UPDATE attempts SET donation_id = 'a0000000-0000-8000-b000-000000000007' WHERE token = 'ctoken_3'`,
-			map[string]string{"payment-state": "a0000000-0000-8000-b000-000000000007", "totals": "river USD"}},
+			map[string]string{"payment-due": sixth, "payment-state": "a0000000-0000-8000-b000-000000000007", "totals": "river USD"}},
 		{"a slot that is gone", `DELETE FROM slots WHERE slot = 2`,
 			map[string]string{"totals": "river USD"}},
 		{"a slot in another currency", `UPDATE slots SET currency = 'EUR' WHERE slot = 2`,
@@ -257,7 +262,8 @@ func TestChecks_NameEachKindOfDamage(t *testing.T) {
 		{"a rehearsal's campaign in the live book", `UPDATE campaigns.campaigns SET rehearsal = true WHERE slug = 'school'`,
 			map[string]string{"book": second}},
 		{"a donation in both books", `INSERT INTO rehearsal.donations SELECT * FROM donations WHERE seq = 5;
-			INSERT INTO rehearsal.lines VALUES (5, 50, 1, 'drill'); UPDATE rehearsal.slots SET pledged_minor = 51, donations = 2`,
+			INSERT INTO rehearsal.lines VALUES (5, 50, 1, 'drill'); INSERT INTO rehearsal.due_batches (donations, count) SELECT ARRAY[id], 1 FROM donations WHERE seq = 5;
+			UPDATE rehearsal.slots SET pledged_minor = 51, donations = 2`,
 			map[string]string{"one-book": fifth}},
 		{"a donation a moment before the opening", `UPDATE campaigns.campaigns SET starts_at = '2026-11-22 12:00:00.000001Z' WHERE slug = 'school'`,
 			map[string]string{"window": second}},
