@@ -50,11 +50,8 @@ func (d *desk) cancel(ctx context.Context, c payments.Cancellation) {
 	if answer.Intent == nil {
 		return // it comes again when its claim lapses
 	}
-	seen := *answer.Intent
-	if seen.Status == payments.IntentCanceled || seen.Status == payments.IntentSucceeded {
-		seen.AttemptNo = c.AttemptNo // what is final is the outcome of the attempt
-	}
-	d.enter(ctx, payments.Fact{Donation: c.Donation, Source: payments.FromCall, At: asOf.Truncate(time.Second), Intent: &seen})
+	// Not the answer to an attempt's call: what is final is final for whichever attempt.
+	d.enter(ctx, payments.Fact{Donation: c.Donation, Source: payments.FromCall, At: asOf.Truncate(time.Second), Intent: answer.Intent})
 }
 
 // refunds makes refunds that people asked for, claimed in the same way.

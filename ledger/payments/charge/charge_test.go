@@ -132,6 +132,34 @@ func TestRun_StopBooksTheCallsUnderWay(t *testing.T) {
 	}
 }
 
+// What was claimed while the order to stop came is called: nobody else would for as
+// long as the claim lasts.
+func TestRun_StopCallsWhatItHasClaimed(t *testing.T) {
+	w := newWorld(t)
+	claiming, claim := make(chan struct{}, 1), make(chan struct{})
+	w.books.fail = func(method string) error {
+		if method == "Claim" {
+			select {
+			case claiming <- struct{}{}:
+			default:
+			}
+			<-claim
+		}
+		return nil
+	}
+	d := w.books.record(1, "visa")
+	if _, err := w.books.Expand(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.run()
+	<-claiming
+	time.AfterFunc(50*time.Millisecond, func() { close(claim) }) // when stop has surely begun; sooner proves less
+	stop()
+	if got := w.books.status(d); got != payments.StatusSucceeded {
+		t.Errorf("it is %s", got)
+	}
+}
+
 // A processor that never answers does not keep the process from ending.
 func TestRun_StopIsBounded(t *testing.T) {
 	w := newWorld(t)
@@ -244,17 +272,12 @@ func TestCall_UnknownIsRepeatedAsItWas(t *testing.T) {
 	}
 	d := w.books.record(1, "visa")
 	w.run()
-	eventually(t, "the first call", func() bool { w.stripe.mu.Lock(); defer w.stripe.mu.Unlock(); return w.stripe.calls == 1 })
-	for want := 2; want <= 3; want++ {
-		eventually(t, "the outcome is booked", func() bool {
-			return w.books.status(d) == payments.StatusCharging && !w.books.last(d).NotBefore.IsZero()
-		})
-		w.books.mu.Lock()
-		p := w.books.payments[d]
-		p.Attempts[0].NotBefore = time.Time{}
-		w.books.claims[d] = time.Time{}
-		w.books.mu.Unlock()
-		eventually(t, "the next call", func() bool { w.stripe.mu.Lock(); defer w.stripe.mu.Unlock(); return w.stripe.calls >= want })
+	for booked := 1; booked <= 2; booked++ {
+		eventually(t, "the outcome is booked", func() bool { return w.books.outcomes() == booked })
+		if a := w.books.last(d); a.State != payments.Calling || a.FirstCalledAt.IsZero() {
+			t.Fatalf("after outcome %d the attempt is in state %d, first called %v", booked, a.State, a.FirstCalledAt)
+		}
+		w.books.hurry(d)
 	}
 	w.books.wait(t, d, payments.StatusSucceeded)
 	if w.stripe.charged(d) != 1 || params[0] != params[1] || params[1] != params[2] {
@@ -281,7 +304,15 @@ func TestLook_FindsOutBeforeItRepeats(t *testing.T) {
 			if carriedOut {
 				w.stripe.carryOut(&c)
 			}
+			w.stripe.blind = 1
 			w.run()
+			eventually(t, "a look that found nothing out is booked", func() bool { return w.books.outcomes() == 1 })
+			w.stripe.mu.Lock()
+			if w.stripe.calls > 0 {
+				t.Error("it was called without knowing")
+			}
+			w.stripe.mu.Unlock()
+			w.books.hurry(d)
 			w.books.wait(t, d, payments.StatusSucceeded)
 			w.stripe.mu.Lock()
 			defer w.stripe.mu.Unlock()

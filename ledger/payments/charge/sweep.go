@@ -147,7 +147,7 @@ func (w *sweep) stuck(ctx context.Context, d *desk) (since time.Time, err error)
 	// A window after the other, from the first stuck one on; the next step begins with
 	// the first that is stuck then, or again here, a page further.
 	from := since.Add(-sweepAround)
-	if d.stuckAt.since != from {
+	if !d.stuckAt.since.Equal(from) {
 		d.stuckAt = stuckAt{since: from, until: from.Add(sweepWindow)}
 	}
 	for range w.s.config.SweepPages / 4 {

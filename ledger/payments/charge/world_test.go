@@ -143,6 +143,28 @@ func (b *books) asked(method string) int {
 	return b.calls[method]
 }
 
+// outcomes counts the booked facts that were outcomes of calls without an intent.
+func (b *books) outcomes() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, facts := range b.applied {
+		for _, f := range facts {
+			if f.Outcome != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// hurry makes a donation's repeat due now.
+func (b *books) hurry(donation [16]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.payments[donation].Attempts[0].NotBefore = time.Time{}
+	b.claims[donation] = time.Time{}
+}
+
 func (b *books) parkedEvents() (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,7 +209,7 @@ func (b *books) Expand(_ context.Context, most int) (made int, err error) {
 	return made, nil
 }
 
-func (b *books) Claim(_ context.Context, r payments.ClaimRequest, params func(*payments.Charge) []byte) ([]payments.Charge, []payments.Fact, time.Duration, error) {
+func (b *books) Claim(ctx context.Context, r payments.ClaimRequest, params func(*payments.Charge) []byte) ([]payments.Charge, []payments.Fact, time.Duration, error) {
 	leave, err := b.enter("Claim")
 	if err != nil {
 		return nil, nil, 0, err
@@ -215,6 +237,9 @@ func (b *books) Claim(_ context.Context, r payments.ClaimRequest, params func(*p
 		b.payments[d] = p
 		b.claims[d] = now.Add(r.For)
 		claimed = append(claimed, c)
+	}
+	if err := ctx.Err(); err != nil { // committed, and nobody waits for the answer
+		return nil, nil, 0, err
 	}
 	return claimed, nil, 0, nil
 }
@@ -518,6 +543,7 @@ type processor struct {
 	// answer, when set, is asked first; false leaves it to the card.
 	answer func(c *payments.Charge) (payments.Answer, bool)
 	looks  int
+	blind  int // so many looks find nothing out
 	events []payments.Event
 	listed []payments.Fact
 	parse  map[string]payments.Event // by body
@@ -552,6 +578,9 @@ func (s *processor) Charge(ctx context.Context, c *payments.Charge) payments.Ans
 		if a, ok := answer(c); ok {
 			return a
 		}
+	}
+	if ctx.Err() != nil {
+		return payments.Answer{Kind: payments.Unknown, Detail: "stopped"}
 	}
 	a := s.carryOut(c)
 	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
@@ -590,6 +619,9 @@ func (s *processor) Look(_ context.Context, c *payments.Charge) payments.Answer 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
+	if s.looks <= s.blind {
+		return payments.Answer{Kind: payments.Unknown, Detail: "timeout"}
+	}
 	for key, a := range s.answers {
 		if key == fmt.Sprintf("%x/%d/%s", c.Donation, c.AttemptNo, c.Params) {
 			return a
