@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -193,6 +194,34 @@ func TestApply_TwoProcessesBookAChargeOnce(t *testing.T) {
 	}
 	if got := b.total(t, "river"); got != (total{gifts * 1000, gifts * 750, gifts}) || b.owed(t, "river") != gifts*750 {
 		t.Errorf("total %+v, owed %d", got, b.owed(t, "river"))
+	}
+}
+
+// Transactions of one slot about different donations and campaigns meet at the end of
+// its chain only: it neither forks nor tears, and none of them has to begin again.
+func TestApply_OneSlotsTransactionsFollowEachOther(t *testing.T) {
+	b := openBooks(t)
+	const writers, batches = 4, 12
+	var wait sync.WaitGroup
+	for w := range writers {
+		var mine []payments.Fact
+		for range batches {
+			d := given(0, ingest.Line{Campaign: fmt.Sprint("campaign-", w), AmountMinor: 100})
+			b.record(t, d)
+			b.expand(t)
+			mine = append(mine, captured(d, noon))
+		}
+		wait.Go(func() {
+			for i := range mine {
+				if _, _, err := b.pay.Apply(context.Background(), b.lease, mine[i:i+1]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if n := len(b.entries(t)); n != 2*writers*batches {
+		t.Errorf("%d entries", n)
 	}
 }
 
