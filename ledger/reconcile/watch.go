@@ -27,7 +27,7 @@ const (
 )
 
 // Place is how far a journal was read: the last entry's number by slot.
-type Place map[int32]int64
+type Place = map[int32]int64
 
 // News is a book's journal as it grows.
 type News interface {

@@ -1,0 +1,4 @@
+-- How long each slot's chain is.
+SELECT slot, n
+FROM chain_heads
+ORDER BY slot
