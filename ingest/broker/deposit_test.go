@@ -2,7 +2,10 @@ package broker_test
 
 import (
 	"errors"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,5 +151,21 @@ func TestPublishCommand_SurvivesTheBroker(t *testing.T) {
 			_ = m.Ack()
 		}
 		return got["one"] && got["three"]
+	})
+}
+
+// BenchmarkPublishWebhook stores events of five kilobytes, as many at once as the
+// endpoint lets in.
+func BenchmarkPublishWebhook(b *testing.B) {
+	br := brokertest.New(b)
+	body := make([]byte, 5000)
+	var next atomic.Int64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := br.PublishWebhook(b.Context(), "evt_"+strconv.FormatInt(next.Add(1), 10), body); err != nil {
+				b.Error(err)
+			}
+		}
 	})
 }

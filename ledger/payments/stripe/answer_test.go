@@ -139,3 +139,28 @@ func TestClient_OneCallOneConnection(t *testing.T) {
 		t.Errorf("%d connections for %d calls at once, then %d more", first, calls, connections()-first)
 	}
 }
+
+// BenchmarkCharge is one call over loopback HTTP, both sides' cost together.
+func BenchmarkCharge(b *testing.B) {
+	s := newStandIn(b, func(_ int, _ asked, w http.ResponseWriter) { say(w, 200, intentJSON("succeeded", chargeJSON)) })
+	client := s.client(b)
+	ch := gift(client)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if a := client.Charge(b.Context(), ch); a.Intent == nil {
+				b.Errorf("%+v", a)
+			}
+		}
+	})
+}
+
+func BenchmarkParseEvent(b *testing.B) {
+	body := []byte(eventJSON("payment_intent.succeeded", intentJSON("succeeded", chargeJSON)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseEvent(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
