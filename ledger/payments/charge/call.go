@@ -1,6 +1,7 @@
 package charge
 
 import (
+	"bytes"
 	"context"
 	"net/http/httptrace"
 	"sync"
@@ -57,7 +58,7 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 		bounded, cancel := ask(work)
 		claimed, expired, wait, err := d.book.Store.Claim(bounded, payments.ClaimRequest{
 			Account: d.s.config.Account, Endpoint: endpointIntents, Max: most, Holder: d.s.config.Holder, For: d.s.config.ClaimFor,
-		}, d.s.deps.Processor.Params)
+		}, d.params)
 		cancel()
 		if err != nil {
 			if retry.tries == 0 && ctx.Err() == nil {
@@ -113,6 +114,19 @@ func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
 	}
 }
 
+// uncallable is stored as the parameters of a charge that the processor has no words
+// for, such as an amount of a thousandth where it counts in hundredths: it is refused
+// in its turn like any other, instead of keeping everybody's claims from being made.
+var uncallable = []byte("uncallable")
+
+// params are the parameters of a charge's call, never empty.
+func (d *desk) params(c *payments.Charge) []byte {
+	if body := d.s.deps.Processor.Params(c); len(body) > 0 {
+		return body
+	}
+	return uncallable
+}
+
 // call makes one claimed call and books what came of it. When ctx ends before that
 // is committed, the claim lapses and somebody makes the same call again.
 func (d *desk) call(ctx context.Context, c *payments.Charge) {
@@ -151,6 +165,9 @@ func (d *desk) call(ctx context.Context, c *payments.Charge) {
 
 // charge makes the call.
 func (d *desk) charge(ctx context.Context, c *payments.Charge) payments.Answer {
+	if bytes.Equal(c.Params, uncallable) {
+		return payments.Answer{Kind: payments.Definite, Reason: payments.Refused, Detail: "uncallable"}
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.s.config.CallTimeout)
 	defer cancel()
 	if d.s.deps.Hook != nil {

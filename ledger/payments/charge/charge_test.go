@@ -45,6 +45,23 @@ func TestRun_ChargesWhatIsDue(t *testing.T) {
 	}
 }
 
+// An amount that the processor has no unit for fails alone, and is never called.
+func TestCall_WhatCannotBeSaidIsRefusedInItsTurn(t *testing.T) {
+	w := newWorld(t)
+	odd, good := w.books.record(1, "odd"), w.books.record(2, "visa")
+	w.run()
+	w.books.wait(t, odd, payments.StatusFailed)
+	w.books.wait(t, good, payments.StatusSucceeded)
+	if a := w.books.last(odd); a.Reason != payments.Refused {
+		t.Errorf("it failed as %s", a.Reason)
+	}
+	w.stripe.mu.Lock()
+	defer w.stripe.mu.Unlock()
+	if w.stripe.calls != 1 {
+		t.Errorf("%d calls", w.stripe.calls)
+	}
+}
+
 // What the processor answers while the books are away is kept until they are back:
 // nothing is called twice for it.
 func TestCall_AnswersAreHeldWhileTheBooksAreAway(t *testing.T) {

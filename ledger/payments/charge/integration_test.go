@@ -112,3 +112,42 @@ func TestIntegration_TwoProcessesShareTheQueue(t *testing.T) {
 		t.Errorf("%d calls were made twice though nobody died", n)
 	}
 }
+
+// TestIntegration_AnHourWithoutTheProcessor lets tokens expire in an outage: donors keep
+// giving, nothing is called in vain, those whose token died are asked for a card and
+// not declined, and everybody else is charged when it is over.
+func TestIntegration_AnHourWithoutTheProcessor(t *testing.T) {
+	r := newRealRig(t, stripesim.Config{Faults: stripesim.Faults{Outage: stripesim.Unavailable}}, 200)
+	r.giveUntil(100, "ctoken_card_visa", 20*time.Minute)
+	r.giveUntil(100, "ctoken_card_visa", 12*time.Hour)
+	r.start(tillConfig)
+	eventually(t, "some were called in vain", func() bool { return r.sim.Stats().Calls >= 20 })
+	for range 6 {
+		r.skip(10 * time.Minute)
+		r.giveUntil(10, "ctoken_card_visa", 12*time.Hour)
+	}
+	eventually(t, "those whose token died are asked for a card", func() bool {
+		return r.ask("SELECT count(*) FROM payments WHERE status = 'accepted' AND donation_id IN (SELECT donation_id FROM attempts WHERE state = 1 AND token_expires_at < $1)", time.Now().Add(r.offset())) == 0 &&
+			r.count("failed") > 0
+	})
+	eventually(t, "every attempt is made", func() bool { return r.ask("SELECT count(*) FROM payments") == int64(len(r.given)) })
+	if n := r.count("charging"); n > 100 {
+		t.Errorf("%d donations of %d have an outcome that nobody knows: they were called into the outage", n, len(r.given))
+	}
+	if n := r.count("accepted"); n < 100 {
+		t.Errorf("only %d donations wait in the queue", n)
+	}
+	if err := r.sim.SetFaults(stripesim.Faults{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // what is unknown is repeated after minutes
+		r.skip(3 * time.Minute)
+	}
+	r.settled()
+	if n := r.ask("SELECT count(*) FROM payments WHERE status = 'failed' AND reason <> 'card_needed'"); n > 0 {
+		t.Errorf("%d donations failed for another reason than their token", n)
+	}
+	if n, total := r.count("succeeded"), r.ask("SELECT count(*) FROM attempts WHERE token_expires_at > $1", time.Now().Add(r.offset())); n < total {
+		t.Errorf("%d succeeded of %d whose token lives", n, total)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,8 +43,11 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m))
 }
 
-// place is where a till's servers are.
-type place struct{ database, nats, processor string }
+// place is where a till's servers are, and how far ahead its time of business is.
+type place struct {
+	database, nats, processor string
+	offset                    func() time.Duration
+}
 
 // till is one payments process: the service on real adapters, as cmd wires it.
 type till struct {
@@ -77,7 +81,7 @@ func newTill(at place, b *broker.Broker, config charge.Config, log *slog.Logger,
 	if t.db, err = ledgerdb.Open(ledgerdb.Config{URL: at.database}); err != nil {
 		return nil, err
 	}
-	if t.queue, err = paymentsdb.Open(paymentsdb.Config{URL: at.database}); err != nil {
+	if t.queue, err = paymentsdb.Open(paymentsdb.Config{URL: at.database, ClockOffset: at.offset}); err != nil {
 		return nil, err
 	}
 	if t.client, err = stripe.New(stripe.Config{Key: key, BaseURL: at.processor, Timeout: time.Second}, nil, log); err != nil {
@@ -91,11 +95,15 @@ func newTill(at place, b *broker.Broker, config charge.Config, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
+	now := time.Now
+	if at.offset != nil {
+		now = func() time.Time { return time.Now().Add(at.offset()) }
+	}
 	t.service, err = charge.New(config, charge.Deps{
 		Books: []charge.Book{{
 			Book: ledger.Live, Store: store{t.queue.Book(ledger.Live), t.db.Book(ledger.Live)}, Slot: t.slot, Commands: messages{commands}, Changes: b,
 		}},
-		Processor: t.client, Webhooks: messages{webhooks}, Log: log, Hook: hook,
+		Processor: t.client, Webhooks: messages{webhooks}, Log: log, Hook: hook, Now: now,
 	})
 	return t, err
 }
@@ -157,6 +165,20 @@ type rig struct {
 	log    *slog.Logger
 	lease  ledger.Lease
 	given  [][16]byte
+	// ahead is how far the time of business is ahead of the real one, here, in the
+	// queue and at the simulator.
+	ahead atomic.Int64
+}
+
+func (r *rig) offset() time.Duration { return time.Duration(r.ahead.Load()) }
+
+// skip moves the time of business forward.
+func (r *rig) skip(d time.Duration) {
+	r.t.Helper()
+	if err := r.sim.Advance(d); err != nil {
+		r.t.Fatal(err)
+	}
+	r.ahead.Add(int64(d))
 }
 
 func newRealRig(t testing.TB, sim stripesim.Config, perSecond float64) *rig {
@@ -173,7 +195,7 @@ func newRealRigOn(t testing.TB, database string, sim stripesim.Config, perSecond
 	if err := r.broker.EnsureTopology(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.at = place{database: database, nats: r.server.URL()}
+	r.at = place{database: database, nats: r.server.URL(), offset: r.offset}
 	var err error
 	if r.db, err = ledgerdb.Open(ledgerdb.Config{URL: r.at.database}); err != nil {
 		t.Fatal(err)
@@ -200,7 +222,7 @@ func newRealRigOn(t testing.TB, database string, sim stripesim.Config, perSecond
 
 // simulate starts the simulator and the endpoint of its webhooks.
 func (r *rig) simulate(config stripesim.Config) {
-	verifier, err := stripe.NewVerifier([]string{webhookSecret}, 0, nil)
+	verifier, err := stripe.NewVerifier([]string{webhookSecret}, 0, func() time.Time { return time.Now().Add(r.offset()) })
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -269,14 +291,17 @@ func (r *rig) start(config charge.Config) (stop func()) {
 }
 
 // give records n donations of a card, as the ledger does.
-func (r *rig) give(n int, card string) {
+func (r *rig) give(n int, card string) { r.giveUntil(n, card, time.Hour) }
+
+// giveUntil records donations whose tokens live for so long.
+func (r *rig) giveUntil(n int, card string, life time.Duration) {
 	r.t.Helper()
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := time.Now().Add(r.offset()).UTC().Truncate(time.Microsecond)
 	var batch []*envelope.Donation
 	for range n {
 		k := fmt.Sprint("donor number ", len(r.given))
 		d := &envelope.Donation{
-			ID: ingest.DeriveID([]byte(k)), ReceivedAt: now, TokenExpiresAt: now.Add(time.Hour), Source: uint64(len(r.given)), Currency: "USD",
+			ID: ingest.DeriveID([]byte(k)), ReceivedAt: now, TokenExpiresAt: now.Add(life), Source: uint64(len(r.given)), Currency: "USD",
 			ConfirmationToken: fmt.Sprint(card, "_", len(r.given)), Lines: []ingest.Line{{Campaign: "harbour", AmountMinor: 1000}, {Campaign: "library", AmountMinor: 501}},
 			FeeCoverMinor: 60, AmountMinor: 1561,
 		}

@@ -227,7 +227,9 @@ func (b *books) Claim(ctx context.Context, r payments.ClaimRequest, params func(
 			Params: b.params[d], FirstCalledAt: a.FirstCalledAt, LookFirst: a.LookFirst, Campaigns: []string{"harbour"},
 		}
 		if c.FirstCalledAt.IsZero() {
-			c.Params = params(&c)
+			if c.Params = params(&c); len(c.Params) == 0 {
+				return nil, nil, 0, errUnnamed // as the real one: nobody's claims are made
+			}
 			b.params[d] = c.Params
 			a.FirstCalledAt = now
 		}
@@ -566,6 +568,9 @@ func (s *processor) status(donation [16]byte) payments.IntentStatus {
 }
 
 func (s *processor) Params(c *payments.Charge) []byte {
+	if c.Token == "odd" {
+		return nil
+	}
 	return fmt.Appendf(nil, "amount=%d&token=%s", c.AmountMinor, c.Token)
 }
 
