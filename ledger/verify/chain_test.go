@@ -112,20 +112,23 @@ func TestChain_NoticesWhatWasDoneToTheJournal(t *testing.T) {
 func TestRebuild_CountsWhatStandsAndWhatTheJournalOwes(t *testing.T) {
 	one, two := gift("key-number-one-00"), gift("key-number-two-00") // river 300, school 200 each
 	w := &world{first: 1, rows: []envelope.Donation{one, two}, failed: map[ingest.ID]bool{two.ID: true}, slots: []campaigns.SlotRow{
-		{Campaign: "river", Currency: "USD", PledgedMinor: 340, RaisedMinor: 310, Donations: 2, Version: 3},
-		{Campaign: "school", Currency: "USD", PledgedMinor: 200, Donations: 1, Version: 1},
+		{Campaign: "river", Currency: "USD", PledgedMinor: 340, RaisedMinor: 307, Donations: 2, Version: 3},
+		{Campaign: "school", Currency: "USD", PledgedMinor: 200, RaisedMinor: 3, Donations: 1, Version: 1},
 	}}
 	w.book(1, capture(1, "river", 270))
 	cheque := capture(2, "river", 50)
 	cheque.Kind = journal.OfflineGift
 	w.book(1, cheque)
 	less := capture(3, "river", -10)
-	less.Kind = journal.Correction
+	less.Kind, less.Ref = journal.Correction, "correction:1"
 	w.book(1, less)
+	w.book(1, journal.Entry{Kind: journal.Correction, Ref: "refund_split:re_1", OccurredAt: noon, Postings: []journal.Posting{
+		{Account: journal.Gifts("river"), Currency: "USD", AmountMinor: 3}, {Account: journal.Gifts("school"), Currency: "USD", AmountMinor: -3},
+	}})
 	wantResult(t, result(t, w.run(t, Config{Rebuild: true}), "rebuild"), Holds)
 	w.failed = nil
 	wantResult(t, result(t, w.run(t, Config{Rebuild: true}), "rebuild"), Broken, "river USD", "school USD")
 	w.failed = map[ingest.ID]bool{two.ID: true}
 	w.entries = w.entries[:2]
-	wantResult(t, result(t, w.run(t, Config{Rebuild: true}), "rebuild"), Broken, "river USD")
+	wantResult(t, result(t, w.run(t, Config{Rebuild: true}), "rebuild"), Broken, "river USD", "school USD")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"spillway/campaigns"
 	"spillway/ledger"
@@ -89,10 +90,10 @@ func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 					continue
 				}
 				more := sum{raisedMinor: -p.AmountMinor}
-				switch e.Kind { // what people book pledges too: no donation does
-				case journal.OfflineGift:
+				switch { // what people book pledges too: no donation does
+				case e.Kind == journal.OfflineGift:
 					more.pledgedMinor, more.donations = -p.AmountMinor, 1
-				case journal.Correction:
+				case strings.HasPrefix(e.Ref, commandedCorrection):
 					more.pledgedMinor = -p.AmountMinor
 				}
 				add(totalKey{campaign, p.Currency}, more)
@@ -123,6 +124,10 @@ func (r *run) rebuild(ctx context.Context, book ledger.Book) {
 		return nil
 	})
 }
+
+// commandedCorrection begins the ref of a correction that a person asked for; others
+// are of a refund's split and pledge nothing.
+const commandedCorrection = "correction:"
 
 // progressEvery is how many lines or donations pass between two reports of progress.
 const progressEvery = 1 << 16

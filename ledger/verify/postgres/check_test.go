@@ -46,7 +46,7 @@ SELECT 6, 'a0000000-0000-8000-b000-000000000006', id, received_at, token_expires
 FROM donations WHERE seq = 5;
 INSERT INTO lines (donation_seq, line_no, campaign, amount_minor) VALUES (6, 1, 'river', 40);
 INSERT INTO payments (donation_id, intent, charge, captured_minor, captured_at, attempt_no, status, reason, lines_refunded) VALUES
-    ('a0000000-0000-8000-8000-000000000001', 'pi_1', 'ch_1', 600, '2026-11-22 12:05Z', 2, 'succeeded', '', '{30,20}'),
+    ('a0000000-0000-8000-8000-000000000001', 'pi_1', 'ch_1', 600, '2026-11-22 12:05Z', 2, 'succeeded', '', '{35,15}'),
     ('a0000000-0000-8000-b000-000000000006', 'pi_6', '', 0, NULL, 1, 'failed', 'declined', NULL);
 INSERT INTO attempts (donation_id, attempt_no, state, source, token, token_expires_at, not_before, changed_at) VALUES
     ('a0000000-0000-8000-8000-000000000001', 1, 5, 1, 'ctoken_1', now(), now(), now()),
@@ -66,10 +66,12 @@ FROM (VALUES
     (2, 'a0000000-0000-8000-8000-000000000001', 'refund', 'refund:re_1', '{gifts:river,gifts:school,fees:covered,processor:stripe}', '{USD,USD,USD,USD}', '{30,20,10,-60}'),
     (3, NULL, 'offline_gift', 'offline:1', '{offline:received,gifts:river}', '{USD,USD}', '{25,-25}'),
     (4, 'a0000000-0000-8000-8000-000000000001', 'capture', 'capture:ch_0', '{processor:stripe,suspense:stripe}', '{USD,USD}', '{7,-7}'),
-    (5, 'a0000000-0000-8000-8000-000000000001', 'refund', 'refund:re_0', '{suspense:stripe,processor:stripe}', '{USD,USD}', '{7,-7}')
+    (5, 'a0000000-0000-8000-8000-000000000001', 'refund', 'refund:re_0', '{suspense:stripe,processor:stripe}', '{USD,USD}', '{7,-7}'),
+    (6, 'a0000000-0000-8000-8000-000000000001', 'correction', 'refund_split:re_1', '{gifts:river,gifts:school}', '{USD,USD}', '{5,-5}'),
+    (7, NULL, 'correction', 'correction:1', '{gifts:school,offline:received}', '{USD,USD}', '{10,-10}')
 ) AS e (n, donation, kind, ref, accounts, currencies, amounts);
-UPDATE slots SET raised_minor = 295, pledged_minor = 525, donations = 3 WHERE slot = 1 AND campaign = 'river';
-UPDATE slots SET raised_minor = 180 WHERE slot = 1 AND campaign = 'school';
+UPDATE slots SET raised_minor = 290, pledged_minor = 525, donations = 3 WHERE slot = 1 AND campaign = 'river';
+UPDATE slots SET raised_minor = 175, pledged_minor = 290 WHERE slot = 1 AND campaign = 'school';
 INSERT INTO conflicts (id, fingerprint, received_at, record) VALUES
     ('a0000000-0000-8000-8000-000000000001', 'c0000000-0000-8000-8000-000000000001', '2026-11-22 12:01Z', 'x');
 SET search_path = rehearsal;

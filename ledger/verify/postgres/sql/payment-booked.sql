@@ -1,5 +1,6 @@
 -- What a payment says was captured and given back is what the journal has booked of
--- it, campaign by campaign; and its charge is booked with its amount.
+-- it, campaign by campaign, corrections by people aside; and its charge is booked with
+-- its amount.
 -- examined
 SELECT count(*) FROM payments WHERE charge <> ''
 -- offenders
@@ -17,7 +18,7 @@ FROM (
 FULL JOIN (
     SELECT b.donation_id AS id, substr(b.account, 7) AS campaign, -sum(b.amount_minor) AS owed_minor
     FROM (SELECT donation_id, unnest(accounts) AS account, unnest(amounts) AS amount_minor
-          FROM entries WHERE donation_id IS NOT NULL AND kind <> 'correction') b
+          FROM entries WHERE donation_id IS NOT NULL AND NOT starts_with(ref, 'correction:')) b
     WHERE starts_with(b.account, 'gifts:')
     GROUP BY b.donation_id, substr(b.account, 7)
 ) j ON j.id = p.id AND j.campaign = p.campaign

@@ -1,5 +1,6 @@
 -- What a campaign's slots have pledged equals, in amount and in number, the lines of
--- the donations that neither failed nor were canceled, and what people booked by hand.
+-- the donations that neither failed nor were canceled, and what people booked by hand
+-- (a correction of a refund's split is no command's: its ref is another).
 -- examined
 SELECT count(DISTINCT (campaign, currency)) FROM slots
 -- offenders
@@ -23,7 +24,7 @@ FULL JOIN (
         UNION ALL
         SELECT substr(b.account, 7), b.currency, -sum(b.amount_minor), count(*) FILTER (WHERE b.kind = 'offline_gift')
         FROM (SELECT kind, unnest(accounts) AS account, unnest(currencies) AS currency, unnest(amounts) AS amount_minor
-              FROM entries WHERE kind IN ('offline_gift', 'correction')) b
+              FROM entries WHERE kind = 'offline_gift' OR starts_with(ref, 'correction:')) b
         WHERE starts_with(b.account, 'gifts:')
         GROUP BY substr(b.account, 7), b.currency
     ) g
