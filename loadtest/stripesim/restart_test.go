@@ -287,4 +287,67 @@ func TestLog_ThatCannotBeWritten(t *testing.T) {
 	if err := <-ended; !errors.Is(err, os.ErrClosed) {
 		t.Errorf("run ended with %v", err)
 	}
+	// Reads tell too: the charge is known, and in no log.
+	func() {
+		defer func() {
+			if stopped := recover(); stopped != http.ErrAbortHandler {
+				t.Errorf("a read went on: %v", stopped)
+			}
+		}()
+		_, body := serve(s, "GET", "/v1/payment_intents", "", "")
+		t.Errorf("it was told: %s", body)
+	}()
+}
+
+// TestLog_WhatIsCutStaysCut: of a record that went bad, everything behind is gone
+// for good, even when what is written in its place is just as long.
+func TestLog_WhatIsCutStaysCut(t *testing.T) {
+	cfg := Config{Data: t.TempDir(), Seed: 7, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Unix(1_800_000_000, 0) }}
+	open := func() *Server {
+		s, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	charge := func(s *Server, i int) int64 {
+		if status, body := serve(s, "POST", "/v1/payment_intents", confirmForm+"ctoken_x", fmt.Sprint("key-", i)); status != 200 {
+			t.Fatal(body)
+		}
+		return s.Stats().LogBytes
+	}
+	s := open()
+	var ends []int64
+	for i := range 5 {
+		ends = append(ends, charge(s, i))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(cfg.Data, logName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole[ends[1]+frameHead+20] ^= 1 // in the third
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	if n := s.Stats().Intents; n != 2 {
+		t.Errorf("%d intents in front of a bad record", n)
+	}
+	if end := charge(s, 2); end != ends[2] {
+		t.Fatalf("the new record ends at %d, the bad one did at %d: the test tests nothing", end, ends[2])
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	if n := s.Stats().Intents; n != 3 {
+		t.Errorf("%d intents: what was cut is back", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

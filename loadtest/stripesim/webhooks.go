@@ -168,9 +168,6 @@ func (h *courier) deliver(ctx context.Context, d delivery) {
 	s.mu.RLock()
 	e := *s.events.at(d.n)
 	s.mu.RUnlock()
-	if e.sent && !d.again {
-		return
-	}
 	faults := s.Faults().Webhooks
 	if d.fails == 0 && !d.again && e.draw.hits("loss", faults.LossRate) {
 		s.counted.lost.Add(1)
