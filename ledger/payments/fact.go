@@ -136,8 +136,8 @@ type DisputeSeen struct {
 	AmountMinor int64
 	Currency    money.Currency
 	Status      DisputeStatus
-	// FeeMinor is what the processor took for it, and gave back when positive in
-	// FeeReturnedMinor.
+	// FeeMinor is the sum of what the processor took for it so far, FeeReturnedMinor of
+	// what it gave back of that. Both only grow; 0 says nothing.
 	FeeMinor, FeeReturnedMinor int64
 	FeeCurrency                money.Currency // "" means Currency
 	// CreatedAt is the processor's time of opening it; zero means Fact.At.

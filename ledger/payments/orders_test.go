@@ -415,3 +415,24 @@ func TestNext_AnyTwoOrdersEndTheSame(t *testing.T) {
 		}
 	})
 }
+
+// TestNext_EveryOrderOfADrawnLifeEndsTheSame plays the first six happenings of drawn
+// lives in all their orders, not only in two of them.
+func TestNext_EveryOrderOfADrawnLifeEndsTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		life := drawLife(t)
+		life = life[:min(len(life), 6)] // what a happening needs stands before it
+		var first *ending
+		var firstOrder string
+		eachOrder(life, func(order []happening) {
+			got := play(t, names(order), order, false)
+			got.exact = ""
+			if first == nil {
+				first, firstOrder = &got, names(order)
+			}
+			if got != *first {
+				t.Fatalf("%s\n%+v\n%s\n%+v", firstOrder, *first, names(order), got)
+			}
+		})
+	})
+}
