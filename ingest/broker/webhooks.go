@@ -71,12 +71,15 @@ func (b *Broker) depositStream(name, subject string, share, least, storage int64
 // stop a donation.
 type deposits struct {
 	mu     sync.Mutex
-	proofs map[string]depositProof // by stream
+	proofs map[string]*depositProof // by stream
 }
 
+// depositProof is what was last found out about one stream.
 type depositProof struct {
-	generation uint64
-	at         time.Time
+	generation uint64    // of the connection
+	proven     time.Time // when it was last seen to be so; zero for never
+	asked      time.Time
+	err        error // of the last time that it was asked
 }
 
 // deposit stores one message in the stream that want describes.
@@ -99,8 +102,9 @@ func (b *Broker) deposit(ctx context.Context, want jetstream.StreamConfig, id st
 	return nil
 }
 
-// provenFor asks, at most every depositProofLife and on each new connection, whether
-// an acknowledgement of the stream means disk. One caller asks, others wait for it.
+// provenFor returns nil while an acknowledgement of the stream is known to mean disk.
+// It asks on each new connection, every depositProofLife, and every retryProofEvery
+// while the answer is no. One caller asks, others wait for it.
 func (b *Broker) provenFor(ctx context.Context, want jetstream.StreamConfig) error {
 	b.deposits.mu.Lock()
 	defer b.deposits.mu.Unlock()
@@ -108,9 +112,41 @@ func (b *Broker) provenFor(ctx context.Context, want jetstream.StreamConfig) err
 	if !connected {
 		return fmt.Errorf("%w: %w", ErrUnavailable, errDisconnected)
 	}
-	if p, known := b.deposits.proofs[want.Name]; known && p.generation == generation && time.Since(p.at) < depositProofLife {
-		return nil
+	p, known := b.deposits.proofs[want.Name]
+	if !known || p.generation != generation {
+		p = &depositProof{generation: generation}
 	}
+	now := time.Now()
+	switch {
+	case p.err == nil && !p.proven.IsZero() && now.Sub(p.proven) < depositProofLife:
+		return nil
+	case p.err != nil && now.Sub(p.asked) < retryProofEvery:
+		return p.err
+	}
+	err := b.proveDeposit(ctx, want)
+	if ctx.Err() != nil {
+		return unavailable(ctx, ctx.Err()) // nothing was found out
+	}
+	if after, _ := b.generation(); after != generation {
+		return fmt.Errorf("%w: %w", ErrUnavailable, errLost)
+	}
+	if errors.Is(err, ErrNoProof) && !p.proven.IsZero() && now.Sub(p.proven) < proofLife {
+		return nil // somebody did not answer this time, and has not said otherwise
+	}
+	p.asked, p.err = now, err
+	if err == nil {
+		p.proven = now
+	}
+	if b.deposits.proofs == nil {
+		b.deposits.proofs = make(map[string]*depositProof)
+	}
+	b.deposits.proofs[want.Name] = p
+	return err
+}
+
+// proveDeposit asks for the stream's settings, and the servers that hold it whether
+// they sync.
+func (b *Broker) proveDeposit(ctx context.Context, want jetstream.StreamConfig) error {
 	info, err := b.streamInfo(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("%w: stream %s does not exist; the ledger or `up` creates it", ErrNotDurable, want.Name)
@@ -133,12 +169,5 @@ func (b *Broker) provenFor(ctx context.Context, want jetstream.StreamConfig) err
 	if len(q.online) < q.needed {
 		return fmt.Errorf("%w: %d of %d copies of %s are reachable", ErrNoProof, len(q.online), q.copies, want.Name)
 	}
-	if after, _ := b.generation(); after != generation {
-		return fmt.Errorf("%w: %w", ErrUnavailable, errLost)
-	}
-	if b.deposits.proofs == nil {
-		b.deposits.proofs = make(map[string]depositProof)
-	}
-	b.deposits.proofs[want.Name] = depositProof{generation, time.Now()}
 	return nil
 }
