@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,16 +75,21 @@ func (c *paymentsRunCommand) Run(p *process) error {
 	}
 	err = t.start(p.ctx, group)
 	if err == nil {
-		operators.setReady(func() error { return nil })
+		operators.setReady(t.ready)
 		err = group.Wait(p.ctx)
 	}
 	return finish(p, group, err)
 }
 
 const (
-	// tillStop is longer than the service's own bound for the calls under way and
-	// what they said (30 s).
-	tillStop = 40 * time.Second
+	// chargeStop is what the calls under way get when the process stops: the longest
+	// that a call may take. A claim left behind lapses, and its call is repeated under
+	// the same key by whoever is there; tillStop has some more for the goodbye.
+	chargeStop = 15 * time.Second
+	tillStop   = chargeStop + 5*time.Second
+	// totalsStop is for the last frames of payments' slots; one that is not closed in
+	// time is adopted by another process, or by the next one here.
+	totalsStop = 5 * time.Second
 	// prepareRetry is the pause between two tries to reach a database that is away.
 	prepareRetry = time.Second
 	// endpointIntents is the processor's endpoint that charges: its pace is what
@@ -123,6 +129,21 @@ type till struct {
 	database  string
 	registry  prometheus.Registerer
 	log       *slog.Logger
+
+	// prepared is set once charging has begun.
+	prepared atomic.Bool
+}
+
+// errNotPrepared is the reason for not being ready before the database has said
+// that its gifts may be charged here.
+var errNotPrepared = errors.New("the database has not been asked yet whose gifts it holds")
+
+// ready tells whether cards are being charged.
+func (t *till) ready() error {
+	if !t.prepared.Load() {
+		return errNotPrepared
+	}
+	return nil
 }
 
 // say tells a person what was started.
@@ -164,7 +185,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	for _, book := range t.books() {
 		shards, closeSources := sources(b, book, t.broker.Shards)
 		group.Add(book.String()+" watermarks", quickStop, closeSources)
-		slot, err := consumer.New(consumer.Config{}, consumer.Deps{
+		slot, err := consumer.New(consumer.Config{StopTimeout: totalsStop}, consumer.Deps{
 			Book: book, Shards: shards, SlotOnly: true, Store: slots.Book(book), Frames: b, Registerer: t.registry, Log: t.log,
 		})
 		if err != nil {
@@ -181,6 +202,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	group.Add("webhooks", quickStop, webhooks.Close)
 	service, err := charge.New(charge.Config{
 		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Holder: nodeName(),
+		StopTimeout: chargeStop,
 	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Registerer: t.registry, Log: t.log})
 	if err != nil {
 		return err
@@ -191,6 +213,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 		if err := t.prepare(ctx, db.Book(ledger.Live)); err != nil || ctx.Err() != nil {
 			return err
 		}
+		t.prepared.Store(true)
 		return service.Run(ctx)
 	})
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"spillway/ledger/payments"
+	"spillway/loadtest/stripesim"
 )
 
 // holder is a donor with an open page.
@@ -238,3 +240,42 @@ func TestPayments_RefusesAJournalOfAnotherProcessor(t *testing.T) {
 
 // runSpillway runs a command in this process.
 func runSpillway(out *bytes.Buffer, args ...string) int { return run(args, nil, out, out) }
+
+// A simulator that ended comes back at its address, with what it had in its log.
+func TestSimulator_ComesBackWhereItWas(t *testing.T) {
+	cfg := stripesim.Config{Data: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	sim, ln, err := openSimulator(cfg, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	back := make(chan *stripesim.Server, 1)
+	go func() {
+		again, at := reopenSimulator(t.Context(), cfg, ln.Addr().String())
+		if again != nil {
+			_ = at.Close() // never served
+		}
+		back <- again
+	}()
+	if err := ln.Close(); err != nil { // until now another one had its address
+		t.Fatal(err)
+	}
+	again := <-back
+	if again == nil {
+		t.Fatal("it did not come back")
+	}
+	if again.Seed() == 0 {
+		t.Error("it has no seed")
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if sim, _ := reopenSimulator(ended, cfg, "127.0.0.1:0"); sim != nil {
+		t.Error("it came back after the stop")
+		_ = sim.Close()
+	}
+}

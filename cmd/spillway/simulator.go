@@ -19,6 +19,8 @@ const (
 	simulatorP99    = 600 * time.Millisecond
 	// simulatorStop is what it gets for the calls inside and the end of its log.
 	simulatorStop = 15 * time.Second
+	// simulatorRetry is the pause before one that ended is started again.
+	simulatorRetry = 2 * time.Second
 )
 
 // processor sees to who charges: Stripe, a simulator elsewhere, or one in this
@@ -44,24 +46,69 @@ func (u *up) processor(ctx context.Context) error {
 
 // simulate starts the simulator and makes it the processor.
 func (u *up) simulate(ctx context.Context) error {
-	sim, err := stripesim.New(stripesim.Config{
+	cfg := stripesim.Config{
 		Data: u.folder.Path("stripesim"), Key: simulatorKey,
 		WebhookURL: u.run.HTTPURL + webhook.Path, WebhookSecret: u.StripeWebhookSecrets[0].Reveal(),
 		Limits:  stripesim.Limits{PerEndpoint: u.Pace, PerAccount: accountShare * u.Pace, Search: stripesim.StripeLimits().Search},
 		Latency: stripesim.Latency{Median: simulatorMedian, P99: simulatorP99},
 		Log:     u.p.log.With("component", "simulator"),
-	})
+	}
+	sim, ln, err := openSimulator(cfg, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return errors.Join(err, sim.Close())
-	}
-	u.Simulator = "http://" + ln.Addr().String()
+	address := ln.Addr().String()
+	u.Simulator = "http://" + address
 	u.run.SimulatorURL = u.Simulator
-	u.group.Go(ctx, "simulator", simulatorStop, func(ctx context.Context) error { return sim.Run(ctx, ln) })
+	u.group.Go(ctx, "simulator", simulatorStop, func(ctx context.Context) error {
+		for {
+			err := sim.Run(ctx, ln)
+			if ctx.Err() != nil {
+				return err
+			}
+			// Its log cannot be written, as on a full disk: the processor is away for a
+			// while, which payments are made for. Nothing else ends with it.
+			cfg.Log.Error("the simulator ended; starting it again", "error", err)
+			if sim, ln = reopenSimulator(ctx, cfg, address); sim == nil {
+				return nil
+			}
+		}
+	})
 	return nil
+}
+
+// openSimulator rebuilds the simulator from its log and listens.
+func openSimulator(cfg stripesim.Config, address string) (*stripesim.Server, net.Listener, error) {
+	sim, err := stripesim.New(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, nil, errors.Join(err, sim.Close())
+	}
+	return sim, ln, nil
+}
+
+// reopenSimulator tries until it is there again, or ctx ends: then it returns nil.
+func reopenSimulator(ctx context.Context, cfg stripesim.Config, address string) (*stripesim.Server, net.Listener) {
+	tick := time.NewTicker(simulatorRetry)
+	defer tick.Stop()
+	for said := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-tick.C:
+		}
+		sim, ln, err := openSimulator(cfg, address)
+		if err == nil {
+			return sim, ln
+		}
+		if !said {
+			cfg.Log.Error("the simulator does not start", "error", err)
+			said = true
+		}
+	}
 }
 
 // checkProcessor refuses what would charge wrongly before anything is started, and
