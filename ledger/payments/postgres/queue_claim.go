@@ -134,7 +134,7 @@ func (b *Book) expired(ctx context.Context, now time.Time, most int) ([]payments
 // pick locks what may be called now, chooses at most granted of it, and makes the
 // parameters that are missing.
 func (b *Book) pick(ctx context.Context, conn *pgx.Conn, granted int, params func(*payments.Charge) []byte) ([]payments.Charge, error) {
-	again := (granted + rand.IntN(againEvery)) / againEvery //nolint:gosec // a share, not a secret
+	again := (granted + rand.IntN(againEvery)) / againEvery
 	var lines [3][]payments.Charge
 	work := &pgx.Batch{}
 	work.Queue(claimPromoteSQL, b.offset(), promoteRows)
