@@ -62,7 +62,11 @@ func checkBooks(t failer, b *Books) {
 		}
 	}
 	moved := map[string]map[string]int64{}
+	paid := map[string]int64{}
 	for _, x := range b.Transactions {
+		if x.Payout != "" {
+			paid[x.Payout] += x.Net
+		}
 		s := of(x.Currency)
 		s.Fees += x.Fee
 		s.Net += x.Net
@@ -76,6 +80,11 @@ func checkBooks(t failer, b *Books) {
 			moved[x.Currency] = map[string]int64{}
 		}
 		moved[x.Currency][x.Category] += x.Amount
+	}
+	for payout, sum := range paid {
+		if sum != 0 { // its own transaction is among them
+			t.Errorf("payout %s is %d off its transactions", payout, sum)
+		}
 	}
 	for currency, m := range moved {
 		if m["charge"] != charged[currency] {
@@ -351,6 +360,39 @@ func TestPayouts_WhatIsAvailableAndItsTransactions(t *testing.T) {
 	b := r.books()
 	checkBooks(t, b)
 	if total := b.Totals[0]; total.PaidOut != 2*4825 || total.Net != 7000-233 || total.NotPaid != 7000-233 {
+		t.Errorf("%+v", total)
+	}
+}
+
+// TestPayouts_OfADisputeThatGoesOn: what was paid out stays paid out when the dispute
+// that it belongs to ends.
+func TestPayouts_OfADisputeThatGoesOn(t *testing.T) {
+	r := start(t, Config{AvailableAfter: -1, SettleAfter: time.Millisecond})
+	for _, key := range []string{"d-1", "d-2"} {
+		p, err := r.charge(key, 5000, "ctoken_x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key == "d-1" {
+			if status := r.post("/sim/charges/"+p.ID+"/dispute", "", nil); status != 200 {
+				t.Fatal(status)
+			}
+		}
+	}
+	var made struct{ Payouts []string }
+	if r.post("/sim/payouts", "", &made); len(made.Payouts) != 1 {
+		t.Fatalf("%v", made)
+	}
+	disputes := r.api.Disputes.List(&stripe.DisputeListParams{})
+	if !disputes.Next() {
+		t.Fatal(disputes.Err())
+	}
+	if _, err := r.api.Disputes.Close(disputes.Dispute().ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	b := r.books()
+	checkBooks(t, b)
+	if total := b.Totals[0]; total.NotPaid != 0 || total.PaidOut != 2*4825-6500 || total.Lost != 5000 {
 		t.Errorf("%+v", total)
 	}
 }
