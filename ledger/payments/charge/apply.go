@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -125,8 +126,6 @@ type gathered struct {
 }
 
 // gather waits for a first submission and takes those that come within ApplyWait.
-// Two roads may bring one event at the same time; they never share a transaction,
-// so that the duplicate mark of the first is there for the second.
 func (a *applier) gather(ctx context.Context, first *submission) (g gathered, more bool) {
 	if first == nil {
 		select {
@@ -139,17 +138,7 @@ func (a *applier) gather(ctx context.Context, first *submission) (g gathered, mo
 			return g, false
 		}
 	}
-	events := map[string]bool{}
-	add := func(s *submission) {
-		g.submissions = append(g.submissions, s)
-		g.facts = append(g.facts, s.facts...)
-		for i := range s.facts {
-			if id := s.facts[i].EventID; id != "" {
-				events[id] = true
-			}
-		}
-	}
-	add(first)
+	g.submissions, g.facts = []*submission{first}, slices.Clone(first.facts)
 	timer := time.NewTimer(a.desk.s.config.ApplyWait)
 	defer timer.Stop()
 	for len(g.facts) < a.desk.s.config.ApplyMax {
@@ -158,15 +147,11 @@ func (a *applier) gather(ctx context.Context, first *submission) (g gathered, mo
 			if !open {
 				return g, true
 			}
-			again := len(g.facts)+len(s.facts) > factsMax
-			for i := range s.facts {
-				again = again || events[s.facts[i].EventID]
-			}
-			if again {
+			if len(g.facts)+len(s.facts) > factsMax {
 				g.left = s
 				return g, true
 			}
-			add(s)
+			g.submissions, g.facts = append(g.submissions, s), append(g.facts, s.facts...)
 		case <-timer.C:
 			return g, true
 		case <-ctx.Done():
