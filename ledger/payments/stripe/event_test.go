@@ -74,6 +74,12 @@ func TestParseEvent(t *testing.T) {
 			payments.Event{Known: true, Intent: "pi_1"}, []payments.Fact{intent(payments.IntentSeen{Status: payments.IntentCanceled})}, nil},
 
 		{"charged", "charge.succeeded", fmt.Sprintf(chargeObject, ""), charged, []payments.Fact{capture}, nil},
+		{"captured in part", "charge.captured", strings.Replace(fmt.Sprintf(chargeObject, ""), `"amount_captured":5000`, `"amount_captured":3000`, 1), charged,
+			[]payments.Fact{func() payments.Fact {
+				f := intent(payments.IntentSeen{Status: payments.IntentSucceeded, Charge: "ch_1"})
+				f.Intent.AmountMinor = 3000
+				return f
+			}()}, nil},
 		{"charged, without an intent", "charge.succeeded", strings.Replace(fmt.Sprintf(chargeObject, ""), `"payment_intent":"pi_1"`, `"payment_intent":null`, 1),
 			func() payments.Event { e := charged; e.Intent = ""; return e }(), nil, nil},
 		{"authorised and not captured", "charge.updated", strings.Replace(fmt.Sprintf(chargeObject, ""), `"captured":true`, `"captured":false`, 1), charged, nil, nil},
