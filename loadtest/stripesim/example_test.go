@@ -36,12 +36,15 @@ func Example() {
 		}
 		var answer struct {
 			Status string
-			Error  struct{ Code string }
+			Error  struct {
+				Code          string
+				PaymentIntent struct{ Status string } `json:"payment_intent"`
+			}
 		}
 		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
 			panic(err)
 		}
-		fmt.Println(res.StatusCode, answer.Status, answer.Error.Code)
+		fmt.Println(res.StatusCode, answer.Status+answer.Error.Code, answer.Error.PaymentIntent.Status+".")
 		if err := res.Body.Close(); err != nil {
 			panic(err)
 		}
@@ -59,7 +62,7 @@ func Example() {
 		panic(err)
 	}
 	// Output:
-	// 200 succeeded
-	// 402  card_declined
+	// 200 succeeded .
+	// 402 card_declined requires_payment_method.
 	// charged 5000 usd fees 175 failed 1
 }

@@ -111,6 +111,11 @@ func TestWebhooks_SignedAndOfTheirTime(t *testing.T) {
 	for list.Next() {
 		types = append(types, string(list.Event().Type))
 	}
+	// Long after, an event still shows its object as it was.
+	created := r.api.Events.List(&stripe.EventListParams{Type: stripe.String("payment_intent.created")})
+	if !created.Next() || created.Event().Data.Object["status"] != "requires_action" {
+		t.Errorf("later: %+v, %v", created.Event(), created.Err())
+	}
 	if list.Err() != nil || !slices.Equal(types, []string{"payment_intent.succeeded", "charge.succeeded"}) {
 		t.Errorf("listed %v, %v", types, list.Err())
 	}
@@ -222,5 +227,28 @@ func TestWebhooks_SurviveARestart(t *testing.T) {
 	until(t, "they are sent by the next process", func() bool { return again.server.Stats().Delivered == 3 })
 	if n := in.distinct(); n != 6 || len(in.received()) != 9 {
 		t.Errorf("%d events in %d webhooks", n, len(in.received()))
+	}
+}
+
+// TestWebhooks_LostIsLost: what was lost on purpose does not come with the next process.
+func TestWebhooks_LostIsLost(t *testing.T) {
+	in := openInbox(t)
+	cfg := Config{Data: t.TempDir(), WebhookURL: in.URL, WebhookSecret: webhookSecret, Faults: Faults{Webhooks: WebhookFaults{LossRate: 1}}}
+	r := start(t, cfg)
+	if _, err := r.charge("d-1", 5000, "ctoken_x"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all are lost", func() bool { return r.server.Stats().Lost == 3 })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Faults = Faults{}
+	again := start(t, cfg)
+	if _, err := again.charge("d-2", 5000, "ctoken_x"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "those of the next charge come", func() bool { return again.server.Stats().Delivered >= 3 })
+	if st := again.server.Stats(); in.distinct() != 3 || st.DeliveriesPending != 0 {
+		t.Errorf("%d events came, %d are pending", in.distinct(), st.DeliveriesPending)
 	}
 }
