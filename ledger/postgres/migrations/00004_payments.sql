@@ -57,8 +57,8 @@ CREATE TABLE payments (
     others          jsonb,                -- payments.OtherCharge, NULL for none
     CONSTRAINT payments_pkey PRIMARY KEY (donation_id)
 ) WITH (fillfactor = 80);
--- No index on charge: the journal finds a charge by its ref, and a capture's update
--- stays on its page. Those to be canceled at the processor are few.
+-- No index on charge: the journal finds a charge by its ref. Those to be canceled at
+-- the processor are few.
 CREATE INDEX payments_to_cancel ON payments (changed_at) WHERE cancel <> 0 AND intent <> '' AND charge = '';
 
 -- One row for each confirmation token.
