@@ -163,3 +163,32 @@ func TestRole_ALoginWithoutTheRightGoesOnWithout(t *testing.T) {
 		t.Errorf("a member migrates: %v", err)
 	}
 }
+
+func TestRole_TablesOfLaterMigrationsGetTheirRights(t *testing.T) {
+	db, address := open(t)
+	owner := connect(t, address)
+	for _, sql := range []string{
+		"CREATE TABLE later (n int)", "CREATE TABLE later_facts (n int)",
+		"CREATE TRIGGER later_facts_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON later_facts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+		"GRANT ALL ON later_facts TO " + postgres.AppRole, // somebody's mistake
+	} {
+		if _, err := owner.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	app := connect(t, address)
+	if _, err := app.Exec(t.Context(), "SET ROLE "+postgres.AppRole); err != nil {
+		t.Fatal(err)
+	}
+	for sql, want := range map[string]string{
+		"INSERT INTO later VALUES (1)": "", "UPDATE later SET n = 2": "", "DELETE FROM later": "", "TRUNCATE later": noRight,
+		"INSERT INTO later_facts VALUES (1)": "", "UPDATE later_facts SET n = 2": noRight, "DELETE FROM later_facts": noRight, "TRUNCATE later_facts": noRight,
+	} {
+		if got := refused(t, app, sql); got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+	}
+}
