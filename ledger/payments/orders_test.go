@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ type ending struct {
 
 // play lets happenings follow each other; after each one everything heard so far comes
 // once more when repeats is set.
-func play(t reporter, what string, order []happening, repeats bool) ending {
+func play(t reporter, order story, repeats bool) ending {
 	t.Helper()
 	p := claimed(fresh(), after(1))
 	var entries []journal.Entry
@@ -47,10 +48,10 @@ func play(t reporter, what string, order []happening, repeats bool) ending {
 		}
 		before := p
 		next, fx := Next(p, h.fact)
-		holds(t, what+": "+h.name, before, next, fx)
+		holds(t, order, before, next, fx)
 		for _, e := range fx.Entries {
 			if refs[e.Ref] {
-				t.Errorf("%s: %s books %s again", what, h.name, e.Ref)
+				t.Errorf("%s: %s books %s again", order, h.name, e.Ref)
 			}
 			refs[e.Ref] = true
 		}
@@ -75,23 +76,25 @@ func end(p Payment, entries []journal.Entry) ending {
 	var e ending
 	e.status, _ = Status(p)
 	e.status += " " + string(Disputed(p)) + fmt.Sprintf(" refunded %d refundable %d", Refunded(p), Refundable(p))
-	balances := map[string]int64{}
+	type account struct{ name, currency string }
+	balances := map[account]int64{}
 	var exact, moved []string
 	for i := range entries {
 		exact = append(exact, flat(&entries[i]))
-		m := fmt.Sprintf("%s %s", entries[i].Kind, entries[i].Ref)
-		for _, posting := range entries[i].Postings {
-			balances[posting.Account+" "+string(posting.Currency)] += posting.AmountMinor
+		m := append(append([]byte(entries[i].Kind), ' '), entries[i].Ref...)
+		for k := range entries[i].Postings {
+			posting := &entries[i].Postings[k]
+			balances[account{posting.Account, string(posting.Currency)}] += posting.AmountMinor
 			if posting.Account == journal.Processor || posting.Account == journal.DisputesHeld {
-				m += fmt.Sprintf(" %s=%s%d", posting.Account, posting.Currency, posting.AmountMinor)
+				m = appendPosting(m, posting)
 			}
 		}
-		moved = append(moved, m)
+		moved = append(moved, string(m))
 	}
 	var accounts []string
-	for account, minor := range balances {
+	for a, minor := range balances {
 		if minor != 0 {
-			accounts = append(accounts, fmt.Sprintf("%s %d", account, minor))
+			accounts = append(accounts, a.name+" "+a.currency+strconv.FormatInt(minor, 10))
 		}
 	}
 	for _, s := range [][]string{exact, moved, accounts} {
@@ -99,15 +102,15 @@ func end(p Payment, entries []journal.Entry) ending {
 	}
 	e.exact, e.entries, e.balance = strings.Join(exact, "\n"), strings.Join(moved, "\n"), strings.Join(accounts, "\n")
 	for i := range p.Lines {
-		e.pledged += fmt.Sprintf(" %d", Pledged(p, i))
-		e.raised += fmt.Sprintf(" %d", Raised(p, i))
+		e.pledged += " " + strconv.FormatInt(Pledged(p, i), 10)
+		e.raised += " " + strconv.FormatInt(Raised(p, i), 10)
 	}
 	return e
 }
 
 // eachOrder calls f with every order in which the happenings could be heard of.
-func eachOrder(all []happening, f func([]happening)) {
-	order := make([]happening, 0, len(all))
+func eachOrder(all []happening, f func(story)) {
+	order := make(story, 0, len(all))
 	heard := map[string]bool{}
 	var extend func()
 	extend = func() {
@@ -133,9 +136,12 @@ func allHeard(heard map[string]bool, needs []string) bool {
 	return !slices.ContainsFunc(needs, func(n string) bool { return !heard[n] })
 }
 
-func names(order []happening) string {
+// story is happenings in the order in which they are heard of.
+type story []happening
+
+func (s story) String() string {
 	var b strings.Builder
-	for _, h := range order {
+	for _, h := range s {
 		b.WriteString(" > " + h.name)
 	}
 	return b.String()
@@ -276,18 +282,18 @@ func TestNext_EveryOrderOfALifeEndsTheSame(t *testing.T) {
 			var first *ending
 			var firstOrder string
 			orders := 0
-			eachOrder(l.life, func(order []happening) {
+			eachOrder(l.life, func(order story) {
 				if t.Failed() {
 					return
 				}
 				orders++
 				for _, repeats := range []bool{false, true} {
-					got := play(t, names(order), order, repeats)
+					got := play(t, order, repeats)
 					if first == nil {
-						first, firstOrder = &got, names(order)
+						first, firstOrder = &got, order.String()
 					}
 					if got != *first {
-						t.Errorf("repeats %t\n%s\n%+v\n%s\n%+v", repeats, firstOrder, *first, names(order), got)
+						t.Errorf("repeats %t\n%s\n%+v\n%s\n%+v", repeats, firstOrder, *first, order, got)
 					}
 				}
 			})
@@ -380,8 +386,8 @@ func drawLife(t *rapid.T) []happening {
 }
 
 // drawOrder draws one order in which a life can be heard of, with repeats.
-func drawOrder(t *rapid.T, life []happening) []happening {
-	var order []happening
+func drawOrder(t *rapid.T, life []happening) story {
+	var order story
 	heard := map[string]bool{}
 	for len(heard) < len(life) {
 		var can []happening
@@ -408,10 +414,10 @@ func TestNext_AnyTwoOrdersEndTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		life := drawLife(t)
 		one, two := drawOrder(t, life), drawOrder(t, life)
-		a, b := play(t, names(one), one, false), play(t, names(two), two, false)
+		a, b := play(t, one, false), play(t, two, false)
 		a.exact, b.exact = "", ""
 		if a != b {
-			t.Fatalf("%s\n%+v\n%s\n%+v", names(one), a, names(two), b)
+			t.Fatalf("%s\n%+v\n%s\n%+v", one, a, two, b)
 		}
 	})
 }
@@ -424,14 +430,14 @@ func TestNext_EveryOrderOfADrawnLifeEndsTheSame(t *testing.T) {
 		life = life[:min(len(life), 6)] // what a happening needs stands before it
 		var first *ending
 		var firstOrder string
-		eachOrder(life, func(order []happening) {
-			got := play(t, names(order), order, false)
+		eachOrder(life, func(order story) {
+			got := play(t, order, false)
 			got.exact = ""
 			if first == nil {
-				first, firstOrder = &got, names(order)
+				first, firstOrder = &got, order.String()
 			}
 			if got != *first {
-				t.Fatalf("%s\n%+v\n%s\n%+v", firstOrder, *first, names(order), got)
+				t.Fatalf("%s\n%+v\n%s\n%+v", firstOrder, *first, order, got)
 			}
 		})
 	})

@@ -85,7 +85,7 @@ func TestNext_AnySequenceOfFactsKeepsTheBooks(t *testing.T) {
 			f := drawFact(t, p.last().No)
 			kept, before := deepCopy(p), p
 			next, fx := Next(p, f)
-			what := fmt.Sprintf("fact %d", heard)
+			what := text(fmt.Sprintf("fact %d", heard))
 			holds(t, what, before, next, fx)
 			if !reflect.DeepEqual(p, kept) {
 				t.Fatalf("%s changed the payment it was given", what)

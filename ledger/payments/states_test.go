@@ -263,7 +263,7 @@ func TestNext_EveryStateAndFact(t *testing.T) {
 			if got := shown(p, fx); got != want[i] {
 				t.Errorf("%s meets %s: %s, want %s", f.name, s.name, got, want[i])
 			}
-			holds(t, f.name+" meets "+s.name, before, p, fx)
+			holds(t, text(f.name+" meets "+s.name), before, p, fx)
 			// Once more: money moves once.
 			if _, again := Next(p, f.fact); len(again.Entries) > 0 || again.Changed {
 				t.Errorf("%s meets %s twice: %+v", f.name, s.name, again)
