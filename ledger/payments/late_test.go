@@ -116,3 +116,65 @@ func TestNext_DisputeFeesGrow(t *testing.T) {
 		t.Fatalf("%+v", fx)
 	}
 }
+
+// TestNext_FeeWithALaterReportOfTheCapture: the event came first, and only the
+// answer to the call shows the fee.
+func TestNext_FeeWithALaterReportOfTheCapture(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), seen(0, IntentSucceeded, 2))
+	answer := seen(1, IntentSucceeded, 2, func(i *IntentSeen) {
+		i.Fee = &FeeSeen{BalanceTransaction: "txn_1", FeeMinor: 330, Currency: "USD"}
+	})
+	p, fx := Next(p, answer)
+	if !p.FeeKnown || len(fx.Entries) != 1 || fx.Entries[0].Ref != "fee:txn_1" || fx.Changed {
+		t.Fatalf("%+v", fx)
+	}
+	if _, fx := Next(p, answer); fx.Verdict != NoChange {
+		t.Fatalf("%+v", fx)
+	}
+}
+
+// TestNext_ChargeInAnotherCurrency stands apart with all that follows from it.
+func TestNext_ChargeInAnotherCurrency(t *testing.T) {
+	p := then(claimed(fresh(), after(1)), seen(1, IntentSucceeded, 2, func(i *IntentSeen) { i.Charge, i.Currency, i.AmountMinor = "ch_9", "EUR", 900 }))
+	if Raised(p, 0) != 0 || Pledged(p, 0) != 5000 || Refundable(p) != 0 {
+		t.Fatalf("raised %d, pledged %d", Raised(p, 0), Pledged(p, 0))
+	}
+	refund := refundSeen("re_1", 900, RefundSucceeded, 101)
+	refund.Refund.Charge, refund.Refund.Currency = "ch_9", "EUR"
+	if _, fx := Next(p, refund); len(fx.Entries) != 1 || flat(&fx.Entries[0]) != "refund refund:re_1 suspense:stripe=EUR900 processor:stripe=EUR-900" {
+		t.Fatalf("%+v", fx)
+	}
+	refund.Refund.Currency = "USD"
+	if _, fx := Next(p, refund); len(fx.Entries) != 0 || fx.Alarm != AlarmCurrencyDiffers {
+		t.Fatalf("%+v", fx)
+	}
+}
+
+// TestNext_ChangedIsWhatADonorSees, and no more: pages wake for it.
+func TestNext_ChangedIsWhatADonorSees(t *testing.T) {
+	calling := claimed(fresh(), after(1))
+	captured := then(calling, seen(1, IntentSucceeded, 2))
+	for _, c := range []struct {
+		name string
+		p    Payment
+		fact Fact
+		want bool
+	}{
+		{"capture", calling, seen(1, IntentSucceeded, 2), true},
+		{"must act", calling, seen(1, IntentRequiresAction, 2), true},
+		{"decline", calling, seen(1, IntentRequiresPaymentMethod, 2), true},
+		{"still processing", calling, seen(1, IntentProcessing, 2), false},
+		{"unknown", calling, called(1, Unknown), false},
+		{"a wish that is noted", calling, cancelAsked(2), false},
+		{"a refund that is held", calling, refundSeen("re_1", 350, RefundSucceeded, 101), false},
+		{"canceled", fresh(), cancelAsked(2), true},
+		{"fee", captured, feeSeen("ch_1", 330, "USD"), false},
+		{"part refund", captured, refundSeen("re_1", 350, RefundSucceeded, 101), true},
+		{"dispute won at once", captured, disputeSeen("dp_1", 350, DisputeWon, 201), true},
+		{"second charge", captured, seen(0, IntentSucceeded, 3, func(i *IntentSeen) { i.Charge = "ch_2" }), false},
+	} {
+		if _, fx := Next(c.p, c.fact); fx.Changed != c.want || fx.Verdict == NoChange {
+			t.Errorf("%s: changed %t, want %t", c.name, fx.Changed, c.want)
+		}
+	}
+}
