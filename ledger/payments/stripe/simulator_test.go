@@ -294,3 +294,77 @@ func TestSimulator_EventsComeByWebhookAndList(t *testing.T) {
 		t.Errorf("%d intents, %v", len(intents.Rows), err)
 	}
 }
+
+// TestSimulator_FaultsOfEveryKind charges many gifts side by side while calls are
+// refused, lost, cut, answered 500 with and without effect, and repeated from the
+// processor's memory. Each is repeated until it has an answer; then the processor's
+// own books hold one charge for each that succeeded, and no other.
+func TestSimulator_FaultsOfEveryKind(t *testing.T) {
+	const gifts, hands, triesMax = 200, 16, 100
+	sim, client := simulated(t, func(c *stripesim.Config) {
+		c.HangMax, c.SearchLag = 300*time.Millisecond, time.Hour // the search knows nothing yet
+		c.Faults = stripesim.Faults{
+			DeclineRate: 0.1, AuthenticateRate: 0.05, TimeoutRate: 0.05, ResetRate: 0.1,
+			ErrorRate: 0.15, ErrorAfterRate: 0.15, RateLimitRate: 0.1,
+		}
+	})
+	began := time.Now()
+	donation := func(n int) [16]byte { return [16]byte{1, byte(n >> 8), byte(n)} }
+	answers := make([]payments.Answer, gifts)
+	next := make(chan int, gifts)
+	for n := range gifts {
+		next <- n
+	}
+	close(next)
+	var working sync.WaitGroup
+	for range hands {
+		working.Go(func() {
+			for n := range next {
+				ch := gift(client, func(ch *payments.Charge) { ch.Donation, ch.Token = donation(n), "ctoken_"+uuid(donation(n)) })
+				for range triesMax {
+					answers[n] = client.Charge(t.Context(), ch)
+					ch.FirstCalledAt = began
+					if answers[n].Intent != nil {
+						break
+					}
+					if a := answers[n]; a.Kind == payments.Definite {
+						t.Errorf("gift %d is refused: %+v", n, a)
+						break
+					}
+				}
+			}
+		})
+	}
+	working.Wait()
+	books, err := sim.Books()
+	if err != nil {
+		t.Fatal(err)
+	}
+	charged := map[string]int{}
+	for _, c := range books.Charges {
+		if c.Status == "succeeded" {
+			charged[c.Donation]++
+		}
+	}
+	seen := map[payments.IntentStatus]int{}
+	for n, a := range answers {
+		if a.Intent == nil {
+			t.Errorf("gift %d has no answer after %d tries: %+v", n, triesMax, a)
+			continue
+		}
+		seen[a.Intent.Status]++
+		want := 0
+		if a.Intent.Status == payments.IntentSucceeded {
+			want = 1
+		}
+		if got := charged[uuid(donation(n))]; got != want {
+			t.Errorf("gift %d is %s and was charged %d times", n, a.Intent.Status, got)
+		}
+	}
+	for _, s := range []payments.IntentStatus{payments.IntentSucceeded, payments.IntentRequiresPaymentMethod, payments.IntentRequiresAction} {
+		if seen[s] == 0 {
+			t.Errorf("no gift is %s: %v", s, seen)
+		}
+	}
+	t.Logf("%v", seen)
+}
