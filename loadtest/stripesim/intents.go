@@ -2,6 +2,7 @@ package stripesim
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) createIntent(q *call, c *change) (kind, uint32, *apiError) {
 	}
 	p := intent{
 		n: s.intents.last + 1, created: c.at / 1000, amount: amount, currency: currency, status: needsMethod,
-		description: q.text("description"), metadata: metadata, draw: q.draw,
+		description: strings.Clone(q.text("description")), metadata: metadata, draw: q.draw,
 	}
 	if q.flag("confirm") {
 		if bad := s.confirmable(q, &p); bad != nil {
@@ -128,7 +129,7 @@ func (s *Server) confirmable(q *call, p *intent) *apiError {
 		return e
 	}
 	if u := q.text("return_url"); u != "" {
-		p.returnURL = u
+		p.returnURL = strings.Clone(u) // and not the whole body with it
 	}
 	p.useSDK = q.flag("use_stripe_sdk")
 	return nil
@@ -287,7 +288,7 @@ func (s *Server) cancelIntent(q *call, c *change) (kind, uint32, *apiError) {
 		c.intents = append(c.intents, p)
 		return 0, 0, wrongState(&p, "cancel", needsMethod, needsConfirm, needsAction, intentInWork)
 	}
-	p.status, p.canceledAt, p.cancelReason, p.dueAt = intentCanceled, c.at/1000, reason, 0
+	p.status, p.canceledAt, p.cancelReason, p.dueAt = intentCanceled, c.at/1000, intern(reason), 0
 	c.tell(intentCanceledEvent, p.n)
 	c.intents = append(c.intents, p)
 	return intentKind, p.n, nil
@@ -303,7 +304,7 @@ func (s *Server) updateIntent(q *call, c *change) (kind, uint32, *apiError) {
 		return 0, 0, bad
 	}
 	if d := q.text("description"); d != "" {
-		p.description = d
+		p.description = strings.Clone(d)
 	}
 	c.intents = append(c.intents, p)
 	return intentKind, p.n, nil
@@ -349,7 +350,7 @@ var tokenParams = paramSet("payment_method", "payment_method_data", "return_url"
 func (s *Server) createToken(q *call, c *change) (kind, uint32, *apiError) {
 	t := token{
 		n: s.tokens.last + 1, created: c.at / 1000, expires: c.at/1000 + int64(s.cfg.TokenLife/time.Second),
-		card: cardVisa, returnURL: q.text("return_url"),
+		card: cardVisa, returnURL: strings.Clone(q.text("return_url")),
 	}
 	if method := q.text("payment_method"); method != "" {
 		number, ok := cardOfMethod(method)

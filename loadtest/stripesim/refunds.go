@@ -41,7 +41,7 @@ func (s *Server) createRefund(q *call, c *change) (kind, uint32, *apiError) {
 	}
 	f := refund{
 		n: s.refunds.last + 1, charge: h.n, intent: h.intent, previous: h.refund, created: c.at / 1000, amount: amount,
-		currency: h.currency, status: settleDone, reason: q.text("reason"), metadata: metadata,
+		currency: h.currency, status: settleDone, reason: intern(q.text("reason")), metadata: metadata,
 	}
 	f.txn = s.book(c, txn{kind: txnRefund, source: f.n, amount: -amount, currency: h.currency})
 	switch h.card {
