@@ -240,7 +240,7 @@ func (a *applier) try(ctx context.Context, facts []payments.Fact, results []resu
 		}
 		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= unknownTries {
 			d.log.Error("a failure without a name: looking for its cause in the facts", "facts", len(facts), "error", err)
-			return &ledger.PoisonError{Err: err}, nil
+			return &ledger.PoisonError{Err: errUnknown}, nil
 		}
 		if !retry.wait(ctx) {
 			return nil, ctx.Err()

@@ -135,11 +135,27 @@ func (d *desk) persist(ctx context.Context, what string, try func(ctx context.Co
 	}
 }
 
-// move runs one transaction under the slot's lease until it has an outcome. Errors:
-// the context's, *ledger.PoisonError.
+// move runs one transaction under the slot's lease until it has an outcome. One that
+// goes on failing for a reason that nobody knows is taken for the data's fault, so
+// that what waits behind it goes on. Errors: the context's, *ledger.PoisonError.
 func (d *desk) move(ctx context.Context, what string, apply func(ctx context.Context, lease ledger.Lease) ([]campaigns.SlotRow, error)) error {
-	return d.persist(ctx, what, func(ctx context.Context) error { return d.book.Slot.Move(ctx, apply) })
+	unknown := 0
+	return d.persist(ctx, what, func(ctx context.Context) error {
+		err := d.book.Slot.Move(ctx, apply)
+		var poison *ledger.PoisonError
+		if err == nil || errors.Is(err, ledger.ErrUnavailable) || errors.As(err, &poison) || ctx.Err() != nil {
+			return err
+		}
+		if unknown++; unknown < unknownTries {
+			return err
+		}
+		d.log.Error("a failure without a name", "what", what, "error", err)
+		return &ledger.PoisonError{Err: errUnknown}
+	})
 }
+
+// errUnknown stands in quarantine for a failure whose text is in the log.
+var errUnknown = errors.New("unknown: see the log")
 
 // setAside puts what can never be applied into quarantine, however long it takes.
 // Errors: the context's.

@@ -3,6 +3,7 @@ package charge_test
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,14 +200,24 @@ func TestSweep_FindsEventsThatNeverCame(t *testing.T) {
 // A payment that waits for too long is looked for in the list of intents.
 func TestSweep_AsksAboutStuckPayments(t *testing.T) {
 	w := newWorld(t)
+	var ahead atomic.Int64 // the time of business
 	d := w.books.record(1, "3ds")
 	stop := w.run()
 	w.books.wait(t, d, payments.StatusRequiresAction)
 	stop()
 	w.books.mu.Lock()
 	p := w.books.payments[d]
-	p.Attempts[0].FirstCalledAt = time.Now().Add(-time.Hour)
+	p.Attempts[0].FirstCalledAt = time.Now().Add(-50 * time.Minute)
 	w.books.mu.Unlock()
+	w.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	stop = w.another()
+	eventually(t, "it was looked for", func() bool { return w.books.asked("Stuck") > 5 })
+	if gauge(w, "charge_stuck") != 0 {
+		t.Error("fifty minutes are an alarm")
+	}
+	ahead.Store(int64(20 * time.Minute))
+	eventually(t, "seventy are", func() bool { return gauge(w, "charge_stuck") == 1 })
+	stop()
 	f := captured(d)[0]
 	f.Donation, f.At = d, time.Now()
 	w.stripe.listed = []payments.Fact{f}
@@ -297,4 +308,55 @@ func TestCommands_ARefundIsMadeOnce(t *testing.T) {
 		defer w.books.mu.Unlock()
 		return w.books.refused[id(203)] == "charge_already_refunded"
 	})
+}
+
+// A command that fails for a reason that nobody knows does not hold up those behind it.
+func TestCommands_AFailureWithoutANameIsSetAside(t *testing.T) {
+	w := newWorld(t)
+	d := w.books.record(1, "visa")
+	w.run()
+	w.books.wait(t, d, payments.StatusSucceeded)
+	w.books.mu.Lock()
+	failing := 0
+	w.books.fail = func(method string) error {
+		if method != "Command" {
+			return nil
+		}
+		if failing++; failing <= 8 {
+			return errUnnamed
+		}
+		return nil
+	}
+	w.books.mu.Unlock()
+	var bodies []string
+	for n := 301; n <= 302; n++ {
+		body, err := payments.EncodeCommand(&payments.Command{
+			ID: id(n), At: time.Now().UTC().Truncate(time.Microsecond), Actor: "ada", Refund: &payments.RefundAsked{Donation: d, AmountMinor: 1000},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, string(body))
+	}
+	w.commands.push(bodies...)
+	w.books.wait(t, d, payments.StatusRefunded)
+	for _, body := range bodies {
+		eventually(t, "it is acknowledged", func() bool { return w.commands.acks(body) == 1 })
+	}
+	w.books.mu.Lock()
+	defer w.books.mu.Unlock()
+	if len(w.books.rejected) != 1 || string(w.books.rejected[0].Payload) != bodies[0] {
+		t.Errorf("%d records set aside", len(w.books.rejected))
+	}
+}
+
+// The alarm that a queue outlives its tokens, and its end.
+func TestFigures_AQueueThatOutlivesItsTokens(t *testing.T) {
+	w := newWorld(t)
+	w.books.queue = payments.QueueState{Due: 90_000, Late: 30_000, PerSecond: 25, OldestDue: time.Now().Add(-time.Minute)}
+	w.run()
+	eventually(t, "the alarm", func() bool { return gauge(w, "charge_queue_late") == 30_000 })
+	if due, pace, age := gauge(w, "charge_queue_due"), gauge(w, "charge_pace_per_second"), gauge(w, "charge_oldest_due_age_seconds"); due != 90_000 || pace != 25 || age < 60 {
+		t.Errorf("due %v, pace %v, age %v", due, pace, age)
+	}
 }

@@ -20,6 +20,9 @@ const (
 	// sweepAround is how far around the first call of a stuck payment its intent may
 	// have been made: two clocks, and a call that waited.
 	sweepAround = 2 * time.Minute
+	// stuckLongest is longer than anything takes that a person need not look at: donors
+	// who must act have half an hour, and banks that work on a payment tell by then.
+	stuckLongest = time.Hour
 	// seenMax bounds the events that are remembered as handled here, so that a sweep
 	// need not ask the books about them: ten minutes at 400 events a second.
 	seenMax = 1 << 18
@@ -140,7 +143,11 @@ func (w *sweep) stuck(ctx context.Context, d *desk) (since time.Time, err error)
 	if err != nil {
 		return time.Time{}, err
 	}
-	d.metrics.stuck.Set(float64(count))
+	overdue := int64(0)
+	if count > 0 && d.s.since(since) > stuckLongest {
+		overdue = count
+	}
+	d.metrics.stuck.Set(float64(overdue))
 	if count == 0 {
 		return time.Time{}, nil
 	}

@@ -60,6 +60,7 @@ type books struct {
 	rejected []ledger.Rejected
 	commands map[[16]byte]payments.CommandResult
 	slowed   []string
+	queue    payments.QueueState
 	pace     int // calls that may be claimed at once
 	version  int64
 
@@ -271,7 +272,9 @@ func (b *books) Queue(context.Context, string, string) (payments.QueueState, err
 		return payments.QueueState{}, err
 	}
 	defer leave()
-	return payments.QueueState{Unexpanded: int64(len(b.recorded))}, nil
+	q := b.queue
+	q.Unexpanded = int64(len(b.recorded))
+	return q, nil
 }
 
 func (b *books) Overdue(_ context.Context, now time.Time, _ int) (facts []payments.Fact, err error) {
