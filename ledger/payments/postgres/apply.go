@@ -337,6 +337,12 @@ func sound(was, now *payments.Payment, entries []journal.Entry) error {
 // for ours; also when nothing was asked here, which a restore may have forgotten and a
 // replayed command will ask again.
 func (h *held) complete(f *payments.Fact) payments.Fact {
+	if f.Outcome != nil && f.Outcome.NothingDone && h.claimedAgain(f.Outcome.AttemptNo) {
+		fact, outcome := *f, *f.Outcome
+		outcome.NothingDone = false
+		fact.Outcome = &outcome
+		return fact
+	}
 	if f.Refund == nil || f.Refund.Ours == [16]byte{} || f.Refund.ID == "" {
 		return *f
 	}
@@ -356,6 +362,18 @@ func (h *held) complete(f *payments.Fact) payments.Fact {
 		}
 	}
 	return *f
+}
+
+// claimedAgain tells whether an attempt was claimed more than once since it was as if
+// never called. Then an answer that says that nothing was done may come from a process
+// that slept through its claim, and say nothing about the call that is under way.
+func (h *held) claimedAgain(attemptNo int) bool {
+	for i := range h.calls {
+		if h.was.Attempts[i].No == attemptNo {
+			return h.calls[i] > 1
+		}
+	}
+	return false
 }
 
 // names tells whether a refund that the processor has named is ours of that ID.

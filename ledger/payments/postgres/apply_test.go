@@ -197,6 +197,28 @@ func TestApply_TwoProcessesBookAChargeOnce(t *testing.T) {
 	}
 }
 
+// A process that slept through its claim says that its call did nothing, while
+// another one makes the same call: the attempt stays on its way.
+func TestApply_ASleepersNothingSaysNothing(t *testing.T) {
+	b := openBooks(t)
+	for calls, want := range map[int]payments.AttemptState{1: payments.Due, 2: payments.Calling} {
+		d := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000})
+		b.record(t, d)
+		b.expand(t)
+		b.exec(t, "UPDATE attempts SET state = 2, params = 'p', first_called_at = now(), calls = $2 WHERE donation_id = $1", d.ID, calls)
+		b.apply(t, payments.Fact{Donation: d.ID, Source: payments.FromCall, At: noon, Outcome: &payments.CallOutcome{
+			AttemptNo: 1, Kind: payments.Retry, NothingDone: true, NotBefore: noon.Add(time.Minute),
+		}})
+		if at := b.load(t, d.ID).Attempts[0]; at.State != want || at.FirstCalledAt.IsZero() != (want == payments.Due) {
+			t.Errorf("claimed %d times: %+v", calls, at)
+		}
+		left := map[int]int64{1: 0, 2: 2}[calls] // as if never called, or as it was
+		if n := b.number(t, "SELECT calls FROM attempts WHERE donation_id = $1", d.ID); n != left {
+			t.Errorf("claimed %d times: %d afterwards", calls, n)
+		}
+	}
+}
+
 // Transactions of one slot about different donations and campaigns meet at the end of
 // its chain only: it neither forks nor tears, and none of them has to begin again.
 func TestApply_OneSlotsTransactionsFollowEachOther(t *testing.T) {

@@ -30,6 +30,8 @@ type held struct {
 	// turns are, by index into the attempts, the stored times before which an attempt
 	// is not to be called. They are the queue's; a fact may ask for another.
 	turns []time.Time
+	// calls are, by index into the attempts, the claims since it was last as if never called.
+	calls []int
 	// asked are refunds of ours that the processor has not named yet; refunds names
 	// ours by the processor's IDs.
 	asked   []askedRefund
@@ -103,7 +105,7 @@ func (l *loading) payments(rows pgx.Rows) error {
 func (l *loading) attempts(rows pgx.Rows) error {
 	var (
 		id, request                                   pgtype.UUID
-		no                                            int
+		no, calls                                     int
 		state                                         int16
 		a                                             payments.Attempt
 		expires, notBefore, called, changed, actionBy pgtype.Timestamptz
@@ -111,7 +113,7 @@ func (l *loading) attempts(rows pgx.Rows) error {
 		lookFirst                                     bool
 	)
 	_, err := pgx.ForEachRow(rows, []any{&id, &no, &state, &token, &expires, &request, &notBefore, &called, &lookFirst, &changed,
-		&charge, &clientSecret, &actionBy, &reason, &decline}, func() error {
+		&charge, &clientSecret, &actionBy, &reason, &decline, &calls}, func() error {
 		h := l.held[id.Bytes]
 		a = payments.Attempt{
 			No: no, State: payments.AttemptState(state), Token: token, TokenExpiresAt: moment(expires), Request: request.Bytes,
@@ -119,7 +121,7 @@ func (l *loading) attempts(rows pgx.Rows) error {
 			ActionBy: moment(actionBy), Reason: payments.FailReason(reason), Decline: payments.Decline(decline),
 		}
 		h.was.Attempts = append(h.was.Attempts, a)
-		h.turns = append(h.turns, moment(notBefore))
+		h.turns, h.calls = append(h.turns, moment(notBefore)), append(h.calls, calls)
 		return nil
 	})
 	return err

@@ -5,6 +5,7 @@
 UPDATE attempts a
 SET state = u.state, first_called_at = u.first_called_at, look_first = u.look_first, changed_at = u.changed_at, charge = u.charge,
     client_secret = u.client_secret, action_by = u.action_by, reason = u.reason, decline = u.decline,
+    calls = CASE WHEN u.state = 1 AND u.first_called_at IS NULL THEN 0 ELSE a.calls END, -- as if never called
     not_before = CASE WHEN u.state <= 2 THEN coalesce(u.not_before, a.not_before) ELSE u.changed_at END,
     tier = CASE WHEN u.not_before IS NULL THEN a.tier ELSE 3 END,
     claimed_by = CASE WHEN u.state = 2 AND u.not_before IS NULL THEN a.claimed_by ELSE '' END
