@@ -81,6 +81,11 @@ func TestConfirm_AnotherCardAfterADecline(t *testing.T) {
 	r := start(t, Config{})
 	_, err := r.charge("d-1", 5000, "ctoken_card_chargeDeclined")
 	declined := fault(t, err).PaymentIntent
+	// A card that has to be authenticated comes in between: the old error is over.
+	asked, err := r.api.PaymentIntents.Confirm(declined.ID, &stripe.PaymentIntentConfirmParams{PaymentMethod: stripe.String("pm_card_authenticationRequired")})
+	if err != nil || asked.Status != stripe.PaymentIntentStatusRequiresAction || asked.LastPaymentError != nil || asked.PaymentMethod == nil || asked.NextAction == nil {
+		t.Errorf("%+v, %v", asked, err)
+	}
 	confirm := &stripe.PaymentIntentConfirmParams{}
 	confirm.AddExtra("confirmation_token", "ctoken_card_visa")
 	p, err := r.api.PaymentIntents.Confirm(declined.ID, confirm)
