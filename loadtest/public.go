@@ -80,6 +80,7 @@ func (r *reader) campaignKnown(ctx context.Context, slug string) (known bool, er
 // totals is the body of GET .../totals and of the event of that name.
 type totals struct {
 	PledgedMinor int64     `json:"pledged_minor"`
+	RaisedMinor  int64     `json:"raised_minor"`
 	Donations    int64     `json:"donations"`
 	Currency     string    `json:"currency"`
 	Epoch        int64     `json:"epoch"`
@@ -108,7 +109,7 @@ func (r *reader) Total(ctx context.Context, slug string) (audit.Total, error) {
 			return fmt.Errorf("GET totals of %s: status %d: %w", slug, a.StatusCode(), ErrTarget)
 		})
 		if err == nil {
-			return audit.Total{PledgedMinor: t.PledgedMinor, Donations: t.Donations, Currency: t.Currency, Epoch: t.Epoch, Version: t.Version, AsOf: t.AsOf}, nil
+			return audit.Total{PledgedMinor: t.PledgedMinor, RaisedMinor: t.RaisedMinor, Donations: t.Donations, Currency: t.Currency, Epoch: t.Epoch, Version: t.Version, AsOf: t.AsOf}, nil
 		}
 		if try == totalTries {
 			return audit.Total{}, err

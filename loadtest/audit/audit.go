@@ -48,6 +48,7 @@ type Donation struct {
 	Sealed            []byte
 	SealKey           uint32
 	Lines             []ingest.Line // in their stored order
+	Payment           Payment
 }
 
 // Conflict is other content that came under a donation's key.
@@ -77,6 +78,7 @@ type Totals interface {
 // Total is a campaign's public total.
 type Total struct {
 	PledgedMinor int64
+	RaisedMinor  int64
 	Donations    int64
 	Currency     string
 	Epoch        int64
@@ -100,6 +102,9 @@ type Config struct {
 	Totals Totals
 	// Keys opens personal fields; nil leaves them unopened, and says so.
 	Keys Opener
+	// Charged says that nothing of the run is being charged any more: only then do
+	// public totals stand still, and raised ones are compared.
+	Charged bool
 	// Progress is told how far the audit is, in words; nil for nobody.
 	Progress func(text string)
 
@@ -158,13 +163,21 @@ type auditor struct {
 // campaign is one campaign of the run with what the audit found for it.
 type campaign struct {
 	record.Campaign
-	rows, minor   int64 // lines in the ledger
-	slotRows      int64 // what the slots say
-	slotMinor     int64
-	slotCurrency  string
-	attemptedRows int64 // distinct rows of the source that were sent
-	settledRows   int64 // of these, acknowledged or in the ledger
+	rows, minor int64 // lines in the ledger, whatever became of them
+	counted     sums  // what the rows say that the total is
+	slots       sums  // what the slots say
+	agreed      bool  // slots, rows and the public total were found equal
+	public      Total // as it was then, or as it was read last
+	// falls counts how often a donation stopped being pledged, fallsMinor what its
+	// lines here were.
+	falls, fallsMinor int64
+	slotCurrency      string
+	attemptedRows     int64 // distinct rows of the source that were sent
+	settledRows       int64 // of these, acknowledged or in the ledger
 }
+
+// sums is what a campaign's total says.
+type sums struct{ donations, pledged, raised int64 }
 
 // judge runs the passes over record and ledger.
 func (a *auditor) judge(ctx context.Context) error {

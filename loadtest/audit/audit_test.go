@@ -45,7 +45,7 @@ func TestRun_AGoodRunHolds(t *testing.T) {
 			if got != want {
 				t.Errorf("counts %+v, want %+v", got, want)
 			}
-			if (r.Sums != Sums{SourceRows: 8, SourceMinor: 800, LedgerRows: 8, LedgerMinor: 800, PublicRows: 8, PublicMinor: 800, Complete: true}) {
+			if (r.Sums != Sums{SourceRows: 8, SourceMinor: 800, LedgerRows: 8, LedgerMinor: 800, PublicRows: 8, PublicMinor: 800, PledgedRows: 8, PledgedMinor: 800, Complete: true}) {
 				t.Errorf("sums %+v", r.Sums)
 			}
 			if text, err := json.Marshal(r); err != nil || !strings.Contains(string(text), `"verdict":"holds"`) {
@@ -103,8 +103,8 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		// I1
 		"an acknowledged probe is lost":        {"I1", func(w *world) { remove(w, ref(gift.Closing, 1, 0), true) }},
 		"an acknowledged row is lost":          {"I1;I5 source;I6 every", func(w *world) { lostRow(w, remove) }},
-		"a row is lost and slots still count":  {"I1;I5", func(w *world) { remove(w, row(2), false) }},
-		"a row is there twice":                 {"I1;I5", func(w *world) { w.ledger.donations = append(w.ledger.donations, find(w, row(2))) }},
+		"a row is lost and slots still count":  {"I1;I5 pledged;I5 source", func(w *world) { remove(w, row(2), false) }},
+		"a row is there twice":                 {"I1;I5 pledged;I5 source", func(w *world) { w.ledger.donations = append(w.ledger.donations, find(w, row(2))) }},
 		"amount":                               {"I1", field(func(d *Donation) { d.AmountMinor++ })},
 		"sum of lines":                         {"I1", field(func(d *Donation) { d.LinesMinor-- })},
 		"fee":                                  {"I1", field(func(d *Donation) { d.FeeCoverMinor++ })},
@@ -118,9 +118,9 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		"receive time of several":              {"I1", func(w *world) { shift(find(w, row(6)), time.Second) }},
 		"receive time before it was sent":      {"I1", func(w *world) { shift(find(w, row(6)), -time.Second) }},
 		"fingerprint":                          {"I1", field(func(d *Donation) { d.Fingerprint[3]++ })},
-		"line amount":                          {"I1;I5", field(func(d *Donation) { d.Lines[0].AmountMinor++ })},
-		"line moved to another campaign":       {"I1;I5", field(func(d *Donation) { d.Lines[0].Campaign = d.Lines[0].Campaign[:len(d.Lines[0].Campaign)-5] + "school" })},
-		"line moved out of the run":            {"I1;I5", field(func(d *Donation) { d.Lines[0].Campaign = "elsewhere" })},
+		"line amount":                          {"I1;I5 pledged;I5 source", field(func(d *Donation) { d.Lines[0].AmountMinor++ })},
+		"line moved to another campaign":       {"I1;I5 pledged;I5 source", field(func(d *Donation) { d.Lines[0].Campaign = d.Lines[0].Campaign[:len(d.Lines[0].Campaign)-5] + "school" })},
+		"line moved out of the run":            {"I1;I5 pledged;I5 source", field(func(d *Donation) { d.Lines[0].Campaign = "elsewhere" })},
 		"sealed fields of somebody else":       {"I1", func(w *world) { swapSealed(w) }},
 		"sealed fields gone":                   {"I1", func(w *world) { named(w, true).Sealed = nil }},
 		"sealed fields out of nothing":         {"I1", func(w *world) { named(w, false).Sealed = []byte("x") }},
@@ -136,7 +136,7 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 			w.ledger.slot(d.Lines[0].Campaign).PledgedMinor -= 9
 			d.Lines[0].Campaign = w.run.SlugPrefix() + "ghost"
 		}},
-		"an unknown one twice":                {"I2;I5 slots", func(w *world) { w.ledger.donations = append(w.ledger.donations, find(w, ref(gift.Repeat, 2, 0))) }},
+		"an unknown one twice":                {"I2;I5 pledged", func(w *world) { w.ledger.donations = append(w.ledger.donations, find(w, ref(gift.Repeat, 2, 0))) }},
 		"an unknown one with another content": {"I2", func(w *world) { find(w, ref(gift.Repeat, 2, 0)).Fingerprint[0]++ }},
 		"an unknown one with another field":   {"I2", func(w *world) { find(w, ref(gift.Repeat, 2, 0)).FeeCoverMinor++ }},
 		"a conflict that nobody sent": {"I2", func(w *world) {
@@ -144,18 +144,18 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		}},
 
 		// I3
-		"a 404 is recorded": {"I3;I5 slots", func(w *world) { w.store(ref(gift.Refused, 1, 0), oneLine(nowhere, 5)) }},
+		"a 404 is recorded": {"I3;I5 pledged", func(w *world) { w.store(ref(gift.Refused, 1, 0), oneLine(nowhere, 5)) }},
 		"a 409 is recorded": {"I3", func(w *world) {
 			w.at(10 * time.Second)
 			w.store(ref(gift.Opening, 1, 0), oneLine(opens, 3))
 			w.at(12 * time.Second)
 		}},
-		"a 429 alone is recorded": {"I3;I5 slots", func(w *world) { w.store(ref(gift.Refused, 5, 0), oneLine(nowhere, 5)) }},
+		"a 429 alone is recorded": {"I3;I5 pledged", func(w *world) { w.store(ref(gift.Refused, 5, 0), oneLine(nowhere, 5)) }},
 		"a 404 is recorded elsewhere": {"I3", func(w *world) {
 			w.store(ref(gift.Refused, 1, 0), oneLine(nowhere, 5)).Lines[0].Campaign = "else"
 			clear2(w)
 		}},
-		"the refused content counts": {"I3;I8;I5 slots", func(w *world) { refusedWon(w, find, remove) }},
+		"the refused content counts": {"I3;I8;I5 pledged", func(w *world) { refusedWon(w, find, remove) }},
 		"a refused content conflicts": {"I3", func(w *world) {
 			w.ledger.conflicts = append(w.ledger.conflicts, w.conflict(ref(gift.Conflict, 1, 1), oneLine(probe, 51)))
 		}},
@@ -164,12 +164,61 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		}},
 
 		// I5
-		"a slot counts one more":     {"I5 slots", func(w *world) { w.ledger.slot(w.slugs[school]).Donations++ }},
-		"a slot lost a cent":         {"I5 slots", func(w *world) { w.ledger.slot(w.slugs[river]).PledgedMinor-- }},
-		"a slot of no campaign":      {"I5 slots", func(w *world) { w.ledger.slot(w.run.SlugPrefix() + "ghost").Donations = 1 }},
-		"a public total is off":      {"I5 slots", func(w *world) { w.total(river, func(t *Total) { t.PledgedMinor++ }) }},
-		"a public count is off":      {"I5 slots", func(w *world) { w.total(probe, func(t *Total) { t.Donations-- }) }},
-		"a public currency is wrong": {"I5 slots", func(w *world) { w.total(probe, func(t *Total) { t.Currency = "EUR" }) }},
+		"a slot counts one more":     {"I5 pledged", func(w *world) { w.ledger.slot(w.slugs[school]).Donations++ }},
+		"a slot lost a cent":         {"I5 pledged", func(w *world) { w.ledger.slot(w.slugs[river]).PledgedMinor-- }},
+		"a slot of no campaign":      {"I5 pledged", func(w *world) { w.ledger.slot(w.run.SlugPrefix() + "ghost").Donations = 1 }},
+		"a public total is off":      {"I5 pledged", func(w *world) { w.total(river, func(t *Total) { t.PledgedMinor++ }) }},
+		"a public count is off":      {"I5 pledged", func(w *world) { w.total(probe, func(t *Total) { t.Donations-- }) }},
+		"a public currency is wrong": {"I5 pledged", func(w *world) { w.total(probe, func(t *Total) { t.Currency = "EUR" }) }},
+
+		// What became of being paid.
+		"a gift failed": {"", func(w *world) { w.fail(find(w, row(2))); w.see(1, river, w.now) }},
+		"a gift failed, and slots count it": {"I5 pledged", func(w *world) {
+			w.fail(find(w, row(2)))
+			w.ledger.slot(w.slugs[river]).Donations++
+			w.ledger.slot(w.slugs[river]).PledgedMinor += 100
+		}},
+		"a gift failed once, and totals went back twice": {"I6 never;I6 every", func(w *world) {
+			w.see(1, river, w.now)
+			w.fail(find(w, row(2)))
+			w.see(1, river, w.now)
+			o := w.see(1, river, w.now)
+			o.Donations, o.PledgedMinor, o.Version, o.AsOf = o.Donations-1, o.PledgedMinor-100, o.Version+1, w.now
+			w.writer.Observation(o)
+		}},
+		"a gift was missed before it failed": {"I6 every", func(w *world) {
+			o := w.look(4, river, w.now)
+			o.Donations, o.PledgedMinor = 5, 500
+			w.writer.Observation(o)
+			w.at(20 * time.Second)
+			w.fail(find(w, row(2)))
+		}},
+		"a gift was missed after it failed": {"", func(w *world) {
+			w.fail(find(w, row(2)))
+			o := w.look(4, river, w.now)
+			w.writer.Observation(o)
+		}},
+		"two gifts were missed after one failed": {"I6 every", func(w *world) {
+			w.fail(find(w, row(2)))
+			o := w.look(4, river, w.now)
+			o.Donations, o.PledgedMinor = 4, 400
+			w.writer.Observation(o)
+		}},
+		"a gift failed, and is pledged again": {"", func(w *world) {
+			d := find(w, row(2))
+			w.fail(d)
+			w.see(1, river, w.now)
+			d.Payment.Status = "accepted"
+			w.ledger.slot(w.slugs[river]).Donations++
+			w.ledger.slot(w.slugs[river]).PledgedMinor += 100
+			w.ledger.slot(w.slugs[river]).Version++
+			w.see(1, river, w.now)
+		}},
+		"a gift was charged":                       {"", func(w *world) { w.capture(find(w, row(2))) }},
+		"a gift was charged and partly given back": {"", func(w *world) { d := find(w, row(2)); w.capture(d); w.refund(d, 40) }},
+		"a capture that no slot has":               {"I5 raised", func(w *world) { find(w, row(2)).Payment.Charge = "ch_2" }},
+		"a slot has raised a cent too many":        {"I5 raised", func(w *world) { w.ledger.slot(w.slugs[river]).RaisedMinor++ }},
+		"the public total raised a cent too many":  {"I5 raised", func(w *world) { w.total(river, func(t *Total) { t.RaisedMinor++ }) }},
 
 		// I6
 		"a version goes back": {"I6 never", func(w *world) { o := w.see(2, school, w.now); o.Version--; w.writer.Observation(o) }},
@@ -243,6 +292,35 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 			wantBroken(t, w.audit(), want...)
 		})
 	}
+}
+
+// fail makes a gift fail now, as a right ledger would.
+func (w *world) fail(d *Donation) {
+	d.Payment = Payment{Status: "failed", Reason: "declined", FellAt: w.now.Add(w.skew), Falls: 1}
+	for _, l := range d.Lines {
+		s := w.ledger.slot(l.Campaign)
+		s.Donations--
+		s.PledgedMinor -= l.AmountMinor
+		s.Version++
+	}
+}
+
+// capture charges a gift.
+func (w *world) capture(d *Donation) {
+	d.Payment = Payment{Status: "succeeded", Intent: "pi_" + d.ID.String(), Charge: "ch_" + d.ID.String(), CapturedMinor: d.AmountMinor}
+	for _, l := range d.Lines {
+		s := w.ledger.slot(l.Campaign)
+		s.RaisedMinor += l.AmountMinor
+		s.Version++
+	}
+}
+
+// refund gives a part of a gift's first line back.
+func (w *world) refund(d *Donation, minor int64) {
+	d.Payment.RefundedMinor = []int64{minor}
+	s := w.ledger.slot(d.Lines[0].Campaign)
+	s.RaisedMinor -= minor
+	s.Version++
 }
 
 // lostRow loses a row from rows and slots alike, as a broker that forgot it would;

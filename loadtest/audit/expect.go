@@ -16,6 +16,7 @@ type key struct {
 	first variant
 	more  []variant // probes send several
 	rows  int32     // in the ledger
+	fell  time.Time // when it may have stopped being pledged; zero for never
 }
 
 // variant is one content (with one confirmation token) that was sent under a key.

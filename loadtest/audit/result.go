@@ -82,6 +82,12 @@ type Sums struct {
 	LedgerMinor int64 `json:"ledger_minor"`
 	PublicRows  int64 `json:"public_rows"`
 	PublicMinor int64 `json:"public_minor"`
+	// Pledged is what is recorded and neither failed nor canceled, which is what the
+	// public is shown; Raised of it was captured, less what was given back.
+	PledgedRows       int64 `json:"pledged_rows"`
+	PledgedMinor      int64 `json:"pledged_minor"`
+	RaisedMinor       int64 `json:"raised_minor"`
+	PublicRaisedMinor int64 `json:"public_raised_minor"`
 	// Complete tells whether every row of the source was acknowledged or recorded.
 	Complete bool `json:"complete"`
 }
@@ -118,7 +124,7 @@ type Result struct {
 	ClockLow  time.Duration `json:"clock_low_ns"`
 	ClockHigh time.Duration `json:"clock_high_ns"`
 
-	stored, unsent, refused, totals, source, forward, truth, agree, repeats, opening *Check
+	stored, unsent, refused, totals, raised, source, forward, truth, agree, repeats, opening *Check
 }
 
 // Holds tells whether no check is broken.
@@ -141,10 +147,11 @@ func newResult() *Result {
 	r.stored = add("I1", "every 202 is in the ledger once, with the fields that were sent, or as a conflict that names the first")
 	r.unsent = add("I2", "nothing is in the ledger that was not sent; unknown answers at most once")
 	r.refused = add("I3", "what was refused for certain is not in the ledger")
-	r.totals = add("I5", "slots = sum over rows = public totals, per campaign")
+	r.totals = add("I5", "pledged: slots = sum over the rows neither failed nor canceled = public totals, per campaign")
+	r.raised = add("I5", "raised: slots = what was captured, less what was given back = public totals, per campaign")
 	r.source = add("I5", "the ledger's sums are the source's, to the minor unit, per campaign")
-	r.forward = add("I6", "public totals never go back on one connection")
-	r.truth = add("I6", "every 202 given before as_of is inside the total")
+	r.forward = add("I6", "public totals never go back on one connection, but by gifts that failed")
+	r.truth = add("I6", "every 202 given before as_of is inside the total, or has failed since")
 	r.agree = add("I6", "once drained, public totals are complete as of the last 202")
 	r.repeats = add("I8", "same key and content: one donation, one answer; other content: refused or a recorded conflict")
 	r.opening = add("I9", "opening and closing are judged by the front-end's receive time, [start, end)")

@@ -50,10 +50,9 @@ func (a *auditor) judgePart(ctx context.Context, ledger Ledger, part, parts int)
 func (a *auditor) row(e *expectation, d *Donation, hours *opening) {
 	r := a.result
 	r.unsent.Checked++
-	for _, l := range d.Lines {
+	for n, l := range d.Lines {
 		if i, known := a.bySlug[l.Campaign]; known {
-			a.campaigns[i].rows++
-			a.campaigns[i].minor += l.AmountMinor
+			a.campaigns[i].add(d, n)
 		} else if strings.HasPrefix(l.Campaign, a.run.SlugPrefix()) {
 			r.unsent.fail(d.ID, nil, "a line in campaign %s, which the run does not have", l.Campaign)
 		}
@@ -68,6 +67,7 @@ func (a *auditor) row(e *expectation, d *Donation, hours *opening) {
 		return
 	}
 	k.rows++
+	k.fell = d.Payment.FellAt
 	hours.received(d, k)
 	if k.rows > 1 {
 		c := r.unsent
@@ -325,7 +325,7 @@ func (a *auditor) settle(k *key) {
 			r.stored.fail(id, refOf(k, v), "acknowledged at %s, and not in the ledger", stamp(v.accepted1))
 		}
 		if v.won || k.rows == 0 {
-			a.watch.accepted(a, v)
+			a.watch.accepted(a, v, k.fell)
 		}
 	})
 	if several {

@@ -27,8 +27,9 @@ var ErrTotalUnknown = errors.New("campaign has no total")
 // readSlots sums the slots per campaign.
 func (a *auditor) readSlots(ctx context.Context, ledger Ledger) error {
 	for i := range a.campaigns {
-		c := &a.campaigns[i]
-		c.slotRows, c.slotMinor, c.slotCurrency = 0, 0, ""
+		if c := &a.campaigns[i]; !c.agreed {
+			c.slots, c.slotCurrency = sums{}, ""
+		}
 	}
 	return ledger.Slots(ctx, a.run.SlugPrefix(), func(s campaigns.SlotRow) error {
 		i, known := a.bySlug[s.Campaign]
@@ -37,12 +38,16 @@ func (a *auditor) readSlots(ctx context.Context, ledger Ledger) error {
 			return nil
 		}
 		c := &a.campaigns[i]
+		if c.agreed {
+			return nil
+		}
 		if c.slotCurrency != "" && c.slotCurrency != string(s.Currency) {
 			a.result.totals.fail(nil, text(s.Campaign), "slots in %s and in %s", c.slotCurrency, s.Currency)
 		}
 		c.slotCurrency = string(s.Currency)
-		c.slotRows += s.Donations
-		c.slotMinor += s.PledgedMinor
+		c.slots.donations += s.Donations
+		c.slots.pledged += s.PledgedMinor
+		c.slots.raised += s.RaisedMinor
 		return nil
 	})
 }
@@ -50,12 +55,12 @@ func (a *auditor) readSlots(ctx context.Context, ledger Ledger) error {
 // judgeTotals compares rows, slots, public totals and the source.
 func (a *auditor) judgeTotals(ctx context.Context) error {
 	r := a.result
-	public, err := a.readTotals(ctx)
-	if err != nil {
+	if err := a.readTotals(ctx); err != nil {
 		return err
 	}
-	// Where they differ a late donation may have come between: look again.
-	for try := 1; try < settleTries && public != nil && a.differs(public); try++ {
+	// Where they differ something may have come between: look again at those that
+	// were not found equal yet.
+	for try := 1; try < settleTries && a.cfg.Totals != nil && a.differ(); try++ {
 		if err := pause(ctx, a.cfg.settlePause); err != nil {
 			return err
 		}
@@ -68,14 +73,14 @@ func (a *auditor) judgeTotals(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if public, err = a.readTotals(ctx); err != nil {
+		if err := a.readTotals(ctx); err != nil {
 			return err
 		}
 	}
 	r.Sums = Sums{Complete: true}
 	for i := range a.campaigns {
 		c := &a.campaigns[i]
-		a.judgeCampaign(c, public, i)
+		a.judgeCampaign(c)
 		if c.Name == "" {
 			continue
 		}
@@ -83,74 +88,98 @@ func (a *auditor) judgeTotals(ctx context.Context) error {
 		r.Sums.SourceMinor += c.SumMinor
 		r.Sums.LedgerRows += c.rows
 		r.Sums.LedgerMinor += c.minor
-		if public != nil {
-			r.Sums.PublicRows += public[i].Donations
-			r.Sums.PublicMinor += public[i].PledgedMinor
-		}
+		r.Sums.PledgedRows += c.counted.donations
+		r.Sums.PledgedMinor += c.counted.pledged
+		r.Sums.RaisedMinor += c.counted.raised
+		r.Sums.PublicRows += c.public.Donations
+		r.Sums.PublicMinor += c.public.PledgedMinor
+		r.Sums.PublicRaisedMinor += c.public.RaisedMinor
 		r.Sums.Complete = r.Sums.Complete && c.settledRows == c.Rows
 	}
-	if public == nil {
-		r.Sums.PublicRows, r.Sums.PublicMinor = -1, -1
-		r.totals.Note = "public totals were not read"
+	if a.cfg.Totals == nil {
+		r.Sums.PublicRows, r.Sums.PublicMinor, r.Sums.PublicRaisedMinor = -1, -1, -1
+		r.totals.Note, r.raised.Note = "public totals were not read", "public totals were not read"
+	} else if !a.cfg.Charged {
+		r.raised.Note = "charging was not waited for, so the public ones were left out"
 	}
 	return nil
 }
 
-// readRows sums the ledger's lines per campaign again.
+// readRows sums the ledger's lines of the campaigns that were not found equal again.
 func (a *auditor) readRows(ctx context.Context, ledger Ledger) error {
 	for i := range a.campaigns {
-		a.campaigns[i].rows, a.campaigns[i].minor = 0, 0
+		if c := &a.campaigns[i]; !c.agreed {
+			c.rows, c.minor, c.counted, c.falls, c.fallsMinor = 0, 0, sums{}, 0, 0
+		}
 	}
 	from, to := partRange(0, 1)
 	return ledger.Donations(ctx, a.run.SlugPrefix(), from, to, func(d *Donation) error {
-		for _, l := range d.Lines {
-			if i, known := a.bySlug[l.Campaign]; known {
-				a.campaigns[i].rows++
-				a.campaigns[i].minor += l.AmountMinor
+		for n, l := range d.Lines {
+			if i, known := a.bySlug[l.Campaign]; known && !a.campaigns[i].agreed {
+				a.campaigns[i].add(d, n)
 			}
 		}
 		return nil
 	})
 }
 
-// readTotals reads the public total of every campaign; nil without a reader.
-func (a *auditor) readTotals(ctx context.Context) ([]Total, error) {
-	if a.cfg.Totals == nil {
-		return nil, nil
+// add takes the donation's line into the campaign's sums.
+func (c *campaign) add(d *Donation, line int) {
+	minor := d.Lines[line].AmountMinor
+	c.rows++
+	c.minor += minor
+	c.falls += d.Payment.Falls
+	c.fallsMinor += d.Payment.Falls * minor
+	if d.Payment.Pledged() {
+		c.counted.donations++
+		c.counted.pledged += minor
 	}
-	totals := make([]Total, len(a.campaigns))
+	c.counted.raised += d.Payment.Raised(line, minor)
+}
+
+// readTotals reads the public total of every campaign that was not found equal yet.
+func (a *auditor) readTotals(ctx context.Context) error {
+	if a.cfg.Totals == nil {
+		return nil
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(totalsAtOnce)
 	for i := range a.campaigns {
-		if a.campaigns[i].Absent {
+		c := &a.campaigns[i]
+		if c.Absent || c.agreed {
 			continue
 		}
 		group.Go(func() error {
-			t, err := a.cfg.Totals.Total(ctx, a.campaigns[i].Slug)
+			t, err := a.cfg.Totals.Total(ctx, c.Slug)
 			if errors.Is(err, ErrTotalUnknown) {
 				err = nil // shown as a total of nothing, without an age
 			}
-			totals[i] = t
+			c.public = t
 			if err != nil {
-				return fmt.Errorf("total of %s: %w", a.campaigns[i].Slug, err)
+				return fmt.Errorf("total of %s: %w", c.Slug, err)
 			}
 			return nil
 		})
 	}
-	return totals, group.Wait()
+	return group.Wait()
 }
 
-func (a *auditor) differs(public []Total) bool {
+// differ notes the campaigns whose numbers are equal now, and tells whether there
+// are others.
+func (a *auditor) differ() bool {
+	differ := false
 	for i := range a.campaigns {
 		c := &a.campaigns[i]
-		if c.slotRows != c.rows || c.slotMinor != c.minor {
-			return true
-		}
-		if !c.Absent && (public[i].Donations != c.rows || public[i].PledgedMinor != c.minor || public[i].AsOf.Before(a.drained())) {
-			return true
-		}
+		c.agreed = c.agreed || c.slots == c.counted && (c.Absent || a.shows(c) && !c.public.AsOf.Before(a.drained()))
+		differ = differ || !c.agreed
 	}
-	return false
+	return differ
+}
+
+// shows tells whether the public total says what the rows do.
+func (a *auditor) shows(c *campaign) bool {
+	t := c.public
+	return t.Donations == c.counted.donations && t.PledgedMinor == c.counted.pledged && (!a.cfg.Charged || t.RaisedMinor == c.counted.raised)
 }
 
 // drained is what as_of has to have passed: the last 202, on the target's clock.
@@ -162,20 +191,27 @@ func (a *auditor) drained() time.Time {
 }
 
 // judgeCampaign compares one campaign's numbers.
-func (a *auditor) judgeCampaign(c *campaign, public []Total, i int) {
+func (a *auditor) judgeCampaign(c *campaign) {
 	r, slug := a.result, text(c.Slug)
 	r.totals.Checked++
-	if c.slotRows != c.rows || c.slotMinor != c.minor {
-		r.totals.fail(nil, slug, "slots say %d donations and %d minor units, the rows %d and %d", c.slotRows, c.slotMinor, c.rows, c.minor)
+	r.raised.Checked++
+	if c.slots.donations != c.counted.donations || c.slots.pledged != c.counted.pledged {
+		r.totals.fail(nil, slug, "slots say %d donations and %d minor units, the rows %d and %d", c.slots.donations, c.slots.pledged, c.counted.donations, c.counted.pledged)
 	}
-	if c.Absent && (c.rows != 0 || c.slotRows != 0) {
+	if c.slots.raised != c.counted.raised {
+		r.raised.fail(nil, slug, "slots say %d minor units raised, the payments %d", c.slots.raised, c.counted.raised)
+	}
+	if c.Absent && (c.rows != 0 || c.slots.donations != 0) {
 		r.totals.fail(nil, slug, "%d donations in a campaign that does not exist", c.rows)
 	}
-	if public != nil && !c.Absent {
-		t := public[i]
-		if t.Donations != c.rows || t.PledgedMinor != c.minor || t.Currency != string(c.Currency) {
+	if a.cfg.Totals != nil && !c.Absent {
+		t := c.public
+		if t.Donations != c.counted.donations || t.PledgedMinor != c.counted.pledged || t.Currency != string(c.Currency) {
 			r.totals.fail(nil, slug, "the public total says %d donations and %d minor units of %q, the rows %d and %d of %q",
-				t.Donations, t.PledgedMinor, t.Currency, c.rows, c.minor, c.Currency)
+				t.Donations, t.PledgedMinor, t.Currency, c.counted.donations, c.counted.pledged, c.Currency)
+		}
+		if a.cfg.Charged && t.RaisedMinor != c.counted.raised {
+			r.raised.fail(nil, slug, "the public total says %d minor units raised, the payments %d", t.RaisedMinor, c.counted.raised)
 		}
 		r.agree.Checked++
 		if t.AsOf.Before(a.drained()) {

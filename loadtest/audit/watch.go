@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -17,6 +18,10 @@ type watch struct {
 	held     int               // claims kept
 	stride   int               // every stride-th claim is kept
 	seen     int64
+	// released are donations that stopped being pledged: about 24 bytes for each in a
+	// campaign that was watched.
+	released map[int32][]release
+	drops    map[int32]drop // by campaign, the most that one line saw
 }
 
 // line is one connection of one session, watching one campaign.
@@ -30,6 +35,20 @@ type line struct {
 type reading struct {
 	full bool // numbers were read
 	record.Observation
+	drop
+}
+
+// drop is how far numbers went back on one line, all times together.
+type drop struct {
+	donations, minor int64
+	detail           string // of the last time
+}
+
+// release is a 202 that claims read since fell owe no more.
+type release struct {
+	owed  int32 // the first claim by as_of that owed it
+	fell  int64 // target's clock, nanoseconds of Unix time
+	minor int64
 }
 
 // claim is an observation as a promise: as of asOf, at least everything
@@ -46,6 +65,8 @@ type claim struct {
 func (w *watch) init() {
 	w.lines = map[line]*reading{}
 	w.claims = map[int32][]claim{}
+	w.released = map[int32][]release{}
+	w.drops = map[int32]drop{}
 	w.stride = 1
 }
 
@@ -96,8 +117,13 @@ func (w *watch) forward(a *auditor, r *reading, o *record.Observation) {
 	case o.Epoch == r.Epoch && o.Version == r.Version && (o.Donations != r.Donations || o.PledgedMinor != r.PledgedMinor):
 		c.fail(nil, slug, "connection %d at %s: version %d.%d says %d donations, before it said %d", o.Connection, stamp(o.At), o.Epoch, o.Version, o.Donations, r.Donations)
 	case o.Donations < r.Donations || o.PledgedMinor < r.PledgedMinor:
-		// Nothing is failed, canceled or refunded in a rehearsal.
-		c.fail(nil, slug, "connection %d at %s: donations went from %d back to %d", o.Connection, stamp(o.At), r.Donations, o.Donations)
+		// Gifts that fail are taken out; whether so many did, the ledger tells later.
+		r.donations += max(0, r.Donations-o.Donations)
+		r.minor += max(0, r.PledgedMinor-o.PledgedMinor)
+		r.detail = fmt.Sprintf("connection %d at %s: donations went from %d back to %d", o.Connection, stamp(o.At), r.Donations, o.Donations)
+		if most := w.drops[o.Campaign]; r.donations > most.donations || r.minor > most.minor {
+			w.drops[o.Campaign] = r.drop
+		}
 	}
 }
 
@@ -133,15 +159,20 @@ func (w *watch) close() {
 	}
 }
 
-// accepted notes a 202 whose content counts: every claim as of a later moment owes it.
-func (w *watch) accepted(a *auditor, v *variant) {
+// accepted notes a 202 whose content counts: every claim as of a later moment owes
+// it, until it fell; fell is zero when it never did.
+func (w *watch) accepted(a *auditor, v *variant, fell time.Time) {
 	given := a.clock.latest(v.accepted1)
 	for _, l := range v.lines {
 		all := w.claims[l.Campaign]
 		i := sort.Search(len(all), func(i int) bool { return all[i].asOf.After(given) })
-		if i < len(all) {
-			all[i].due++
-			all[i].dueMinor += l.AmountMinor
+		if i == len(all) {
+			continue
+		}
+		all[i].due++
+		all[i].dueMinor += l.AmountMinor
+		if !fell.IsZero() {
+			w.released[l.Campaign] = append(w.released[l.Campaign], release{int32(i), fell.UnixNano(), l.AmountMinor})
 		}
 	}
 }
@@ -150,18 +181,60 @@ func (w *watch) accepted(a *auditor, v *variant) {
 func (w *watch) judge(a *auditor) {
 	c := a.result.truth
 	for campaign, all := range w.claims {
+		slug := text(a.campaigns[campaign].Slug)
+		off := w.forgiven(a, campaign)
 		var due, minor int64
-		for _, k := range all {
+		for i, k := range all {
 			due += k.due
 			minor += k.dueMinor
 			c.Checked++
-			if k.donations < due || k.minor < minor {
-				c.fail(nil, text(a.campaigns[campaign].Slug), "read at %s as of %s: %d donations and %d minor units, but %d and %d were acknowledged before",
-					stamp(k.at), stamp(k.asOf), k.donations, k.minor, due, minor)
+			owed, owedMinor := due-off[i].donations, minor-off[i].minor
+			if k.donations < owed || k.minor < owedMinor {
+				c.fail(nil, slug, "read at %s as of %s: %d donations and %d minor units, but %d and %d were acknowledged before",
+					stamp(k.at), stamp(k.asOf), k.donations, k.minor, owed, owedMinor)
 			}
+		}
+	}
+	for i, d := range w.drops {
+		if k := &a.campaigns[i]; d.donations > k.falls || d.minor > k.fallsMinor {
+			a.result.forward.fail(nil, text(k.Slug), "%s; %d and %d minor units in all on that connection, and %d failed with %d", d.detail, d.donations, d.minor, k.falls, k.fallsMinor)
 		}
 	}
 	if w.stride > 1 {
 		c.Note = fmt.Sprintf("every %dth of %d observations was held against the answers", w.stride, w.seen)
 	}
+}
+
+// forgiven says for each of a campaign's claims, by as_of, how much of what was due
+// had failed by the time it was read. Claims are taken in the order of reading, and
+// what had failed by then is summed by the first claim that owed it, in a tree of
+// partial sums (Fenwick, 1994), so that a long run stays fast.
+func (w *watch) forgiven(a *auditor, campaign int32) []drop {
+	all, released := w.claims[campaign], w.released[campaign]
+	off := make([]drop, len(all))
+	if len(released) == 0 {
+		return off
+	}
+	byReading := make([]int, len(all))
+	for i := range byReading {
+		byReading[i] = i
+	}
+	slices.SortFunc(byReading, func(i, k int) int { return all[i].at.Compare(all[k].at) })
+	slices.SortFunc(released, func(x, y release) int { return cmp.Compare(x.fell, y.fell) })
+	tree := make([]drop, len(all)+1)
+	for _, i := range byReading {
+		read := a.clock.latest(all[i].at).UnixNano()
+		for len(released) > 0 && released[0].fell <= read {
+			for n := int(released[0].owed) + 1; n < len(tree); n += n & -n {
+				tree[n].donations++
+				tree[n].minor += released[0].minor
+			}
+			released = released[1:]
+		}
+		for n := i + 1; n > 0; n -= n & -n {
+			off[i].donations += tree[n].donations
+			off[i].minor += tree[n].minor
+		}
+	}
+	return off
 }

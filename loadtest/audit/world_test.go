@@ -263,7 +263,7 @@ func (w *world) audit() *Result {
 }
 
 func (w *world) config() Config {
-	return Config{Record: w.path, Totals: w.ledger, Keys: w.keys, partitionKeys: 4, settlePause: time.Millisecond,
+	return Config{Record: w.path, Totals: w.ledger, Keys: w.keys, Charged: true, partitionKeys: 4, settlePause: time.Millisecond,
 		Open: func(context.Context) (Ledger, func(), error) { return w.ledger, func() {}, nil }}
 }
 
@@ -360,7 +360,7 @@ func (l *fakeLedger) Slots(_ context.Context, prefix string, visit func(campaign
 
 func (l *fakeLedger) Total(_ context.Context, slug string) (Total, error) {
 	s := l.slot2(slug)
-	t := Total{PledgedMinor: s.PledgedMinor, Donations: s.Donations, Currency: "USD", Epoch: 1, Version: s.Version, AsOf: l.asOf}
+	t := Total{PledgedMinor: s.PledgedMinor, RaisedMinor: s.RaisedMinor, Donations: s.Donations, Currency: "USD", Epoch: 1, Version: s.Version, AsOf: l.asOf}
 	if l.doctor != nil {
 		l.doctor(slug, &t)
 	}

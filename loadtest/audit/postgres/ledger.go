@@ -137,13 +137,19 @@ func (v *view) donations(ctx context.Context, visit func(*audit.Donation) error,
 	var seq, sealKey int64
 	for rows.Next() {
 		var campaign *string
-		var amountMinor *int64
+		var amountMinor, feeMinor *int64
+		var fellAt *time.Time
+		p := &d.Payment
+		p.RefundedMinor, p.LostMinor = nil, nil
 		if err := rows.Scan(&seq, (*[16]byte)(&d.ID), (*[16]byte)(&d.Fingerprint), &d.ReceivedAt, &d.TokenExpiresAt,
 			&d.AmountMinor, &d.LinesMinor, &d.FeeCoverMinor, &d.Currency, &d.Anonymous, &d.HideAmount,
-			&d.ConfirmationToken, &d.Sealed, &sealKey, &campaign, &amountMinor); err != nil {
+			&d.ConfirmationToken, &d.Sealed, &sealKey, &campaign, &amountMinor,
+			&p.Status, &p.Reason, &p.Intent, &p.Charge, &p.CapturedMinor, &feeMinor, &p.FeeCurrency, &p.RefundedMinor, &p.LostMinor, &fellAt, &p.Falls); err != nil {
 			return err
 		}
 		d.SealKey = uint32(sealKey) //nolint:gosec // 32 bits, stored in 64 for want of an unsigned type
+		p.FeeMinor, p.FeeKnown = orZero(feeMinor), feeMinor != nil
+		p.FellAt = orZero(fellAt)
 		d.Lines = d.Lines[:0]
 		if campaign != nil {
 			d.Lines = append(d.Lines, ingest.Line{Campaign: *campaign, AmountMinor: *amountMinor})
@@ -154,6 +160,14 @@ func (v *view) donations(ctx context.Context, visit func(*audit.Donation) error,
 		}
 	}
 	return rows.Err()
+}
+
+// orZero is what p points to, the zero value for NULL.
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // moreLines reads the lines after the first, by donation. Most donations have one line.
