@@ -23,7 +23,10 @@ import (
 )
 
 // asServer makes the test binary a stand-in on the folder that it names, to be killed.
-const asServer = "TEST_STRIPESIM_DATA"
+const (
+	asServer   = "TEST_STRIPESIM_DATA"
+	webhooksTo = "TEST_STRIPESIM_WEBHOOKS"
+)
 
 // TestMain checks that no goroutine is left.
 func TestMain(m *testing.M) {
@@ -37,7 +40,10 @@ func TestMain(m *testing.M) {
 }
 
 func serveUntilKilled(dir string) error {
-	s, err := New(Config{Data: dir, Seed: 7, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{
+		Data: dir, Seed: 7, Log: slog.New(slog.DiscardHandler), WebhookURL: os.Getenv(webhooksTo), WebhookSecret: webhookSecret,
+		Faults: Faults{Webhooks: WebhookFaults{Delay: Span(20 * time.Millisecond)}},
+	})
 	if err != nil {
 		return err
 	}
@@ -55,10 +61,10 @@ type victim struct {
 	cmd *exec.Cmd
 }
 
-func spawn(t *testing.T, dir string) *victim {
+func spawn(t *testing.T, dir, webhooks string) *victim {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asServer+"="+dir)
+	cmd.Env = append(os.Environ(), asServer+"="+dir, webhooksTo+"="+webhooks)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -89,9 +95,10 @@ func (v *victim) kill(t *testing.T) {
 
 // TestKill_LosesNothingThatWasAnswered kills the process under load, several times.
 // Every answer that a client ever got must be found again: the same intent, charged
-// once, and the same words when the call is repeated.
+// once, and the same words when the call is repeated; and every charge is told by a
+// webhook, whatever was on its way when the process died.
 func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
-	dir := t.TempDir()
+	dir, in := t.TempDir(), openInbox(t)
 	const rounds, hands = 4, 4
 	var mu sync.Mutex
 	answered := map[string]string{} // intent by key
@@ -103,7 +110,7 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 		return r.charge(key, 5000, "ctoken_rehearsal_"+key)
 	}
 	for range rounds {
-		v := spawn(t, dir)
+		v := spawn(t, dir, in.URL)
 		enough := make(chan struct{})
 		var work sync.WaitGroup
 		var got atomic.Int64
@@ -142,7 +149,7 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r := start(t, Config{Data: dir})
+	r := start(t, Config{Data: dir, WebhookURL: in.URL, WebhookSecret: webhookSecret})
 	charges := r.books().Charged()
 	for key, id := range answered {
 		if len(charges[key]) != 1 || charges[key][0].Intent != id {
@@ -159,7 +166,16 @@ func TestKill_LosesNothingThatWasAnswered(t *testing.T) {
 		}
 	}
 	checkBooks(t, r.books())
-	t.Logf("%d calls, %d answered, %d charges", asked.Load(), len(answered), len(charges))
+	told := map[any]bool{}
+	until(t, "every charge is told", func() bool {
+		for _, e := range in.received() {
+			if e.Type == "charge.succeeded" {
+				told[e.Data.Object["id"]] = true
+			}
+		}
+		return len(told) == len(charges)
+	})
+	t.Logf("%d calls, %d answered, %d charges, %d webhooks of %d events", asked.Load(), len(answered), len(charges), len(in.received()), in.distinct())
 }
 
 func TestRestart_GoesOnWithWhatWasDue(t *testing.T) {
