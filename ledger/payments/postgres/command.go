@@ -103,22 +103,13 @@ func note(batch *pgx.Batch, c *payments.Command, result payments.CommandResult) 
 
 // commandEntry books an offline gift or a correction.
 func commandEntry(ctx context.Context, conn *pgxpool.Conn, lease ledger.Lease, c *payments.Command) ([]campaigns.SlotRow, payments.CommandResult, error) {
-	e := journal.Entry{OccurredAt: c.At, Actor: c.Actor, Reason: c.Reason}
-	id := hex.EncodeToString(c.ID[:])
 	result := payments.CommandResult{Word: payments.CommandDone}
+	var e journal.Entry
 	if g := c.Offline; g != nil {
-		e.Kind, e.Ref = journal.OfflineGift, "offline:"+id
-		e.Postings = []journal.Posting{
-			{Account: journal.OfflineReceived, Currency: g.Currency, AmountMinor: g.AmountMinor},
-			{Account: journal.Gifts(g.Campaign), Currency: g.Currency, AmountMinor: -g.AmountMinor},
-		}
+		e = journal.NewOfflineGift(c.ID, g.Campaign, g.AmountMinor, g.Currency, c.At, c.Actor, c.Reason)
 	} else {
 		k := c.Correction
-		e.Kind, e.Ref, e.Donation = journal.Correction, "correction:"+id, k.Donation
-		e.Postings = []journal.Posting{
-			{Account: k.Debit, Currency: k.Currency, AmountMinor: k.AmountMinor},
-			{Account: k.Credit, Currency: k.Currency, AmountMinor: -k.AmountMinor},
-		}
+		e = journal.NewCorrection(c.ID, k.Donation, k.Debit, k.Credit, k.AmountMinor, k.Currency, c.At, c.Actor, c.Reason)
 		if !journal.KnownAccount(k.Debit) || !journal.KnownAccount(k.Credit) {
 			result = payments.CommandResult{Word: payments.CommandRefused, Detail: payments.RefusedAccount}
 		}
