@@ -246,15 +246,9 @@ func payoutEntries(p *payments.PayoutSeen, seen time.Time) []journal.Entry {
 	if made.IsZero() {
 		made = seen
 	}
-	move := func(kind journal.Kind, ref, to, from string, at time.Time) journal.Entry {
-		return journal.Entry{Kind: kind, Ref: ref + p.ID, OccurredAt: at.UTC().Truncate(time.Microsecond), Postings: []journal.Posting{
-			{Account: to, Currency: p.Currency, AmountMinor: p.AmountMinor},
-			{Account: from, Currency: p.Currency, AmountMinor: -p.AmountMinor},
-		}}
-	}
-	entries := []journal.Entry{move(journal.Payout, "payout:", journal.Bank, journal.Processor, made)}
+	entries := []journal.Entry{journal.NewPayout(p.ID, p.AmountMinor, p.Currency, made)}
 	if p.Status == payments.PayoutFailed || p.Status == payments.PayoutCanceled {
-		entries = append(entries, move(journal.PayoutFailed, "payout_failed:", journal.Processor, journal.Bank, seen))
+		entries = append(entries, journal.NewPayoutFailed(p.ID, p.AmountMinor, p.Currency, seen))
 	}
 	return entries
 }
