@@ -20,6 +20,7 @@ import (
 	paymentsdb "spillway/ledger/payments/postgres"
 	"spillway/ledger/payments/stripe"
 	ledgerdb "spillway/ledger/postgres"
+	reconciledb "spillway/ledger/reconcile/postgres"
 )
 
 // paymentsCommand is the role and what looks after it.
@@ -130,8 +131,9 @@ type till struct {
 	registry  prometheus.Registerer
 	log       *slog.Logger
 
-	// prepared is set once charging has begun.
+	// prepared is set, and begun closed, once charging has begun.
 	prepared atomic.Bool
+	begun    chan struct{}
 }
 
 // errNotPrepared is the reason for not being ready before the database has said
@@ -180,6 +182,12 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	reports, err := reconciledb.Open(t.database)
+	if err != nil {
+		return err
+	}
+	group.Add("reconciliation's database", quickStop, reports.Close)
+	t.begun = make(chan struct{})
 	var books []charge.Book
 	var consumers []*consumer.Consumer
 	for _, book := range t.books() {
@@ -209,11 +217,15 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	}
 	// The slots outlive the service: what its last calls said still moves money.
 	group.Go(ctx, "payments' totals", recorderStop, func(ctx context.Context) error { return runAll(ctx, consumers...) })
+	group.Go(ctx, "reconciliation", watchStop, func(ctx context.Context) error {
+		return t.watch(ctx, pacedLists{client, db.Book(ledger.Live), accountOf(t.processor)}, books, reports)
+	})
 	group.Go(ctx, "payments", tillStop, func(ctx context.Context) error {
 		if err := t.prepare(ctx, db.Book(ledger.Live)); err != nil || ctx.Err() != nil {
 			return err
 		}
 		t.prepared.Store(true)
+		close(t.begun)
 		return service.Run(ctx)
 	})
 	return nil

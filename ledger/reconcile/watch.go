@@ -18,6 +18,7 @@ const (
 	defaultEvery   = time.Minute
 	defaultWindow  = time.Hour
 	defaultOverlap = 2 * time.Minute
+	defaultKeep    = 15 * time.Minute
 	// learnAfter is how long a fee may be on its way with its capture before it is
 	// learnt from the processor's list. Less than the grace, so that what heals by
 	// itself does not alarm.
@@ -41,8 +42,11 @@ type News interface {
 type WatchConfig struct {
 	// Every is the pace of passes. 1 minute.
 	Every time.Duration
-	// Window is how far back a watch begins, and for how long it keeps what agrees. 1 hour.
+	// Window is how far back a watch begins. 1 hour.
 	Window time.Duration
+	// Keep is how long what agrees is remembered: longer than Overlap, in which the
+	// processor may show it again. It bounds the memory, 1 KB a gift. 15 minutes.
+	Keep time.Duration
 	// Overlap is how much of the processor's list is read again each time: what was
 	// made in the second of the last pass may have come after it. 2 minutes.
 	Overlap time.Duration
@@ -66,7 +70,7 @@ type WatchDeps struct {
 }
 
 // Watch compares without end what has moved since an hour before it began. What
-// agrees is forgotten after an hour; a difference stays until it is explained.
+// agrees is forgotten after Keep; a difference stays until it is explained.
 //
 // Goroutines: none but Run's caller.
 type Watch struct {
@@ -80,13 +84,16 @@ type Watch struct {
 
 // NewWatch makes a watch that begins now. Errors: bounds that are negative.
 func NewWatch(config WatchConfig, deps WatchDeps) (*Watch, error) {
-	for d, or := range map[*time.Duration]time.Duration{&config.Every: defaultEvery, &config.Window: defaultWindow, &config.Overlap: defaultOverlap} {
+	for d, or := range map[*time.Duration]time.Duration{&config.Every: defaultEvery, &config.Window: defaultWindow, &config.Overlap: defaultOverlap, &config.Keep: defaultKeep} {
 		switch {
 		case *d < 0:
 			return nil, errors.New("reconcile: a watch's times cannot be negative")
 		case *d == 0:
 			*d = or
 		}
+	}
+	if config.Keep <= config.Overlap {
+		return nil, errors.New("reconcile: a watch keeps what agrees for longer than its overlap")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -151,8 +158,8 @@ func (w *Watch) Pass(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("read the journal: %w", err)
 		}
 	}
-	c.forget(now.Add(-w.config.Window - c.config.Slack))
 	r := c.Report()
+	c.forget(now.Add(-w.config.Keep))
 	w.metrics.show(r, now)
 	return r, w.learn(ctx, now)
 }
