@@ -13,10 +13,21 @@ import (
 // over, and leaves everything running. One fault at a time, but the next comes
 // before the service has digested the one before.
 func (t *Trial) Nemesis(d time.Duration) Step {
+	return t.plague(d, t.faults.next)
+}
+
+// Killer is kill -9 of one role after the other, drawn from the trial's seed, until d
+// is over; each is started again, and everything runs at the end.
+func (t *Trial) Killer(d time.Duration, roles ...string) Step {
+	return t.plague(d, func() fault { return t.faults.kill(roles) })
+}
+
+// plague brings one fault after the other until d is over.
+func (t *Trial) plague(d time.Duration, next func() fault) Step {
 	return func(ctx context.Context) error {
 		end := time.Now().Add(d)
 		for time.Now().Before(end) {
-			f := t.faults.next()
+			f := next()
 			t.Logf("nemesis: %v", f)
 			if err := t.do(ctx, t.hurt(f)); err != nil {
 				return fmt.Errorf("nemesis of seed %d: %v: %w", t.Seed, f, err)
@@ -30,6 +41,7 @@ func (t *Trial) Nemesis(d time.Duration) Step {
 type fault struct {
 	role   string
 	freeze bool          // or kill
+	hard   bool          // Postgres is killed like the others, not told to stop at once
 	lasts  time.Duration // until it is healed
 	rest   time.Duration // from then to the next
 }
@@ -66,6 +78,11 @@ func (d faults) next() fault {
 	return f
 }
 
+// kill draws the death of one of the roles.
+func (d faults) kill(roles []string) fault {
+	return fault{role: roles[d.draw.IntN(len(roles))], hard: true, lasts: d.between(0, downMost), rest: d.between(restLeast, restMost)}
+}
+
 // between draws a duration from [least, most).
 func (d faults) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(d.draw.Int64N(int64(most-least)))
@@ -75,6 +92,8 @@ func (t *Trial) hurt(f fault) []Step {
 	switch {
 	case f.freeze:
 		return []Step{t.Pause(f.role), t.Hold(f.lasts), t.Resume(f.role), t.Hold(f.rest)}
+	case f.role == RolePostgres && f.hard:
+		return []Step{t.KillPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
 	case f.role == RolePostgres:
 		return []Step{t.StopPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
 	}

@@ -46,13 +46,17 @@ const (
 type Rig struct {
 	Dir string // everything of the rig, but for DataDir when that was moved
 	// DataDir is where `up` keeps its data: below Dir unless changed before StartUp.
-	DataDir  string
+	DataDir string
+	// Till says how the roles charge; nil starts none that do. Set before StartRoles.
+	Till     *Till
 	programs Programs
 
 	address       string // of the donors' front door
 	opsAddress    string // of `up` and ingest
 	brokerAddress string
-	postgres      postgres.Binaries
+	// processorAddress is the simulator's, "" before its first start.
+	processorAddress string
+	postgres         postgres.Binaries
 
 	mu        sync.Mutex
 	processes map[string]*Process // by role, the newest of each

@@ -49,9 +49,9 @@ func (r *Rig) StartRoles(ctx context.Context, ledgers int) error {
 
 // StartIngest starts the front-end and waits until it takes money.
 func (r *Rig) StartIngest(ctx context.Context) error {
-	if err := r.start(RoleIngest, r.programs.Spillway, "ingest",
+	if err := r.startCommand(Command{Name: RoleIngest, Path: r.programs.Spillway, Args: []string{"ingest",
 		"--listen", r.address, "--ops-listen", r.opsAddress,
-		"--nats-url", r.BrokerURL(), "--secrets", r.secrets()); err != nil {
+		"--nats-url", r.BrokerURL(), "--secrets", r.secrets()}, Env: r.frontEndEnv(), Log: r.logPath(RoleIngest)}); err != nil {
 		return err
 	}
 	return r.ready(ctx, RoleIngest)
@@ -82,6 +82,8 @@ func (r *Rig) Restart(ctx context.Context, role string) error {
 		return r.StartPostgres(ctx)
 	case RoleIngest:
 		return r.StartIngest(ctx)
+	case RoleSimulator:
+		return r.StartSimulator(ctx)
 	}
 	p, err := r.Process(role)
 	if err != nil {

@@ -71,14 +71,14 @@ type Outcome struct {
 	Verdict *Verdict `json:"-"`
 }
 
-// trialWait bounds a whole scenario: start, load, fault, drain, audit.
-const trialWait = 10 * time.Minute
+// trialWait bounds a scenario beside its load: start, fault, drain, audit.
+const trialWait = 20 * time.Minute
 
 // Play runs the scenario in a rig of its own and judges it: the rehearsal's proof
 // holds, and verify finds nothing. Errors are those of the rig; a proof that fails
 // is an outcome.
 func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, trialWait)
+	ctx, cancel := context.WithTimeout(ctx, trialWait+s.Load.For)
 	defer cancel()
 	rig, err := New(o.Programs)
 	if err != nil {

@@ -36,17 +36,24 @@ func (t *Trial) StartRoles(ledgers int) Step {
 // Begin starts the load and goes on once a third of it is accepted.
 func (t *Trial) Begin(name string) Step {
 	return func(ctx context.Context) error {
+		gifts, err := t.Load.Gifts()
+		if err != nil {
+			return err
+		}
+		return t.BeginAfter(name, gifts/3)(ctx)
+	}
+}
+
+// BeginAfter starts the load and goes on once so many of its gifts are accepted.
+func (t *Trial) BeginAfter(name string, gifts int64) Step {
+	return func(ctx context.Context) error {
 		t.Logf("load %s: %v", name, t.Load)
 		h, err := t.Rig.Rehearse(name, t.Load)
 		if err != nil {
 			return err
 		}
 		t.Rehearsal = h
-		gifts, err := t.Load.Gifts()
-		if err != nil {
-			return err
-		}
-		return h.AwaitAccepted(ctx, gifts/3)
+		return h.AwaitAccepted(ctx, gifts)
 	}
 }
 
