@@ -5,7 +5,8 @@
 // speaks of, and says how many those were; what it could not look at it never calls good.
 //
 // The record and the ledger are streamed. Memory is bounded by PartitionKeys
-// keys, the run's campaigns and ObservationsMax observations, whatever the run's length.
+// keys, the run's campaigns and ObservationsMax observations, whatever the run's length;
+// where the money is judged, the processor's charges come on top.
 package audit
 
 import (
@@ -105,6 +106,11 @@ type Config struct {
 	// Charged says that nothing of the run is being charged any more: only then do
 	// public totals stand still, and raised ones are compared.
 	Charged bool
+	// Processor is where the run was charged; nil leaves the money unjudged. With it,
+	// the Ledger has to be a Journal too.
+	Processor Processor
+	// Alone says that nothing but the run was ever charged there.
+	Alone bool
 	// Progress is told how far the audit is, in words; nil for nobody.
 	Progress func(text string)
 
@@ -151,6 +157,7 @@ type auditor struct {
 	bySlug    map[string]int32
 	clock     clock
 	watch     watch
+	till      *till // nil when the money is not judged
 	attempts  int64 // entries, which bounds the keys
 	sessions  int
 	// orphans tells that the run was in the ledger before its record began: whose
@@ -171,6 +178,7 @@ type campaign struct {
 	// falls counts how often a donation stopped being pledged, fallsMinor what its
 	// lines here were.
 	falls, fallsMinor int64
+	journalMinor      int64 // what the journal owes to it
 	slotCurrency      string
 	attemptedRows     int64 // distinct rows of the source that were sent
 	settledRows       int64 // of these, acknowledged or in the ledger
@@ -181,6 +189,10 @@ type sums struct{ donations, pledged, raised int64 }
 
 // judge runs the passes over record and ledger.
 func (a *auditor) judge(ctx context.Context) error {
+	// Before the ledger is read, so that what it knows of is there as well.
+	if err := a.openTill(ctx); err != nil {
+		return err
+	}
 	ledger, end, err := a.cfg.Open(ctx)
 	if err != nil {
 		return err
@@ -199,6 +211,9 @@ func (a *auditor) judge(ctx context.Context) error {
 	end()
 	end = func() {}
 	a.watch.judge(a)
+	if a.till != nil {
+		a.till.judgeRaised()
+	}
 	a.cfg.Progress("comparing totals")
 	return a.judgeTotals(ctx)
 }

@@ -25,7 +25,17 @@ type Payment struct {
 const (
 	statusFailed   = "failed"
 	statusCanceled = "canceled"
+	reasonRefused  = "refused"
 )
+
+// final tells whether nothing more is to be expected of a status by itself.
+func final(status string) bool {
+	switch status {
+	case "accepted", "charging", "requires_action":
+		return false
+	}
+	return true
+}
 
 // Pledged tells whether the donation counts.
 func (p *Payment) Pledged() bool { return p.Status != statusFailed && p.Status != statusCanceled }

@@ -119,12 +119,15 @@ type Result struct {
 	Checks []*Check `json:"checks"`
 	Sums   Sums     `json:"sums"`
 	Counts Counts   `json:"counts"`
+	// Money is nil when the processor's books were not read.
+	Money *Money `json:"money,omitempty"`
 	// ClockLow and ClockHigh bound how far the target's clock is ahead of the
 	// generator's, by the receive times of the 202s.
 	ClockLow  time.Duration `json:"clock_low_ns"`
 	ClockHigh time.Duration `json:"clock_high_ns"`
 
 	stored, unsent, refused, totals, raised, source, forward, truth, agree, repeats, opening *Check
+	balanced, booked, once, agreed, ended, least                                             *Check // with Money
 }
 
 // Holds tells whether no check is broken.
@@ -137,13 +140,15 @@ func (r *Result) Holds() bool {
 	return true
 }
 
+func (r *Result) add(invariant, claim string) *Check {
+	c := &Check{Invariant: invariant, Claim: claim}
+	r.Checks = append(r.Checks, c)
+	return c
+}
+
 func newResult() *Result {
 	r := &Result{}
-	add := func(invariant, claim string) *Check {
-		c := &Check{Invariant: invariant, Claim: claim}
-		r.Checks = append(r.Checks, c)
-		return c
-	}
+	add := r.add
 	r.stored = add("I1", "every 202 is in the ledger once, with the fields that were sent, or as a conflict that names the first")
 	r.unsent = add("I2", "nothing is in the ledger that was not sent; unknown answers at most once")
 	r.refused = add("I3", "what was refused for certain is not in the ledger")

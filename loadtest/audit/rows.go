@@ -22,8 +22,16 @@ func (a *auditor) judgePart(ctx context.Context, ledger Ledger, part, parts int)
 	}
 	from, to := partRange(part, parts)
 	hours := opening{auditor: a}
+	if a.till != nil {
+		if err := a.till.open(ctx, ledger, from, to); err != nil {
+			return err
+		}
+	}
 	if err := ledger.Donations(ctx, a.run.SlugPrefix(), from, to, func(d *Donation) error {
 		a.row(e, d, &hours)
+		if a.till != nil {
+			a.till.row(d)
+		}
 		return nil
 	}); err != nil {
 		return err
@@ -39,6 +47,9 @@ func (a *auditor) judgePart(ctx context.Context, ledger Ledger, part, parts int)
 	}
 	for i := range e.keys {
 		a.settle(&e.keys[i])
+	}
+	if a.till != nil {
+		a.till.close(e, part, parts)
 	}
 	if n := a.result.Counts.Orphans; n > 0 {
 		a.result.unsent.Note = fmt.Sprintf("%d donations were there before the record began and are not judged", n)

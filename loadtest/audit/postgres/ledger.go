@@ -40,6 +40,10 @@ var (
 	conflictsSQL     = statement("conflicts")
 	slotsSQL         = statement("slots")
 	countSQL         = statement("count")
+	entriesSQL       = statement("entries")
+	chargingSQL      = statement("charging")
+	callsSQL         = statement("calls")
+	actingSQL        = statement("acting")
 )
 
 // connectTimeout bounds one try to connect.
@@ -52,7 +56,10 @@ var ErrURL = errors.New("database url cannot be read")
 // view is a read-only transaction on the rehearsal book.
 type view struct{ tx pgx.Tx }
 
-var _ audit.Ledger = (*view)(nil)
+var (
+	_ audit.Ledger  = (*view)(nil)
+	_ audit.Journal = (*view)(nil)
+)
 
 // connect opens one connection whose tables are the rehearsal book's.
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
@@ -206,6 +213,28 @@ func (v *view) Conflicts(ctx context.Context, from, to ingest.ID, visit func(aud
 		}
 	}
 	return rows.Err()
+}
+
+// Entries visits the journal's entries of an ID range.
+func (v *view) Entries(ctx context.Context, from, to ingest.ID, visit func(*audit.Entry) error) error {
+	rows, err := v.tx.Query(ctx, entriesSQL, [16]byte(from), [16]byte(to))
+	if err != nil {
+		return fmt.Errorf("read entries: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e audit.Entry
+		if err := rows.Scan((*[16]byte)(&e.Donation), &e.Kind, &e.Ref, &e.Accounts, &e.Currencies, &e.Amounts); err != nil {
+			return fmt.Errorf("read entries: %w", err)
+		}
+		if err := visit(&e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read entries: %w", err)
+	}
+	return nil
 }
 
 // Slots visits the slots of the run's campaigns.
