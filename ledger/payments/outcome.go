@@ -63,3 +63,24 @@ type RefundDue struct {
 	// processor may have forgotten the key since, look for the refund in its lists first.
 	FirstCalledAt time.Time
 }
+
+// RefundState is a refund that was asked for here, as the books have it.
+type RefundState struct {
+	Donation    [16]byte
+	AmountMinor int64
+	Lines       []int64 // the part of each of the donation's lines
+	// Status is RefundRequested, RefundCalling or RefundRefused until the processor has
+	// named it, then a RefundStatus; "" when nobody asked for it.
+	Status      string
+	ProcessorID string // "" until the processor has named it
+	Detail      string // of RefundRefused: the processor's error code
+	Actor       string
+	AskedAt     time.Time // recorded by the database
+}
+
+// The states of a refund that the processor has not named, beside its own words.
+const (
+	RefundRequested = "requested" // the processor has not been called
+	RefundCalling   = "calling"   // what became of the call is not known
+	RefundRefused   = "refused"   // the processor will never make it
+)

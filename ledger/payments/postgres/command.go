@@ -171,7 +171,7 @@ func (h *held) refundable(asked *payments.RefundAsked) (amountMinor int64, lines
 	}
 	p.Refunds = append([]payments.Refund(nil), p.Refunds...)
 	for _, a := range h.asked {
-		if a.status != refundRefused {
+		if a.status != payments.RefundRefused {
 			p.Refunds = append(p.Refunds, payments.Refund{ID: hex.EncodeToString(a.id[:]), AmountMinor: a.amountMinor, Status: payments.RefundPending, Lines: a.lines})
 		}
 	}
@@ -203,6 +203,3 @@ func (h *held) refundable(asked *payments.RefundAsked) (amountMinor int64, lines
 	}
 	return amountMinor, asked.Lines, ""
 }
-
-// refundRefused is the status of a refund that the processor will never make.
-const refundRefused = "refused"

@@ -300,3 +300,37 @@ func TestPost_BooksAMovementOnce(t *testing.T) {
 		t.Errorf("an entry of one posting: %v", err)
 	}
 }
+
+// What a person who waits for a refund is told.
+func TestRefundState(t *testing.T) {
+	b := openBooks(t)
+	d := given(0, ingest.Line{Campaign: "river", AmountMinor: 700})
+	b.record(t, d)
+	b.apply(t, captured(d, noon))
+	id := postgres.RefundID([16]byte{15: 1})
+	want := func(status, processorID, detail string) {
+		t.Helper()
+		r, err := b.pay.RefundState(t.Context(), id)
+		if err != nil || r.Status != status || r.ProcessorID != processorID || r.Detail != detail {
+			t.Errorf("%+v, %v, want %s %s %s", r, err, status, processorID, detail)
+		}
+		if status != "" && (r.AmountMinor != 250 || !slices.Equal(r.Lines, []int64{250}) || r.Actor != "ada" || r.Donation != d.ID) {
+			t.Errorf("%+v", r)
+		}
+	}
+	want("", "", "")
+	b.command(t, refundOf(1, d, 250))
+	want(payments.RefundRequested, "", "")
+	if _, err := b.pay.OpenRefunds(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	want(payments.RefundCalling, "", "")
+	if err := b.pay.RefundRefused(t.Context(), id, "charge_disputed"); err != nil {
+		t.Fatal(err)
+	}
+	want(payments.RefundRefused, "", "charge_disputed")
+	made := refunded(d, "re_1", 250, noon)
+	made.Refund.Ours = id
+	b.apply(t, made)
+	want(string(payments.RefundSucceeded), "re_1", "charge_disputed")
+}

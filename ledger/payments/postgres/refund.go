@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ var (
 	claimCancellationsSQL = statement("claim_cancellations")
 	claimRefundsSQL       = statement("claim_refunds")
 	refuseRefundSQL       = statement("refuse_refund")
+	refundStateSQL        = statement("refund_state")
 )
 
 // claimFor is how long a cancellation or a refund is left to the process that asked
@@ -64,4 +66,17 @@ func (b *Book) OpenRefunds(ctx context.Context, most int) ([]payments.RefundDue,
 func (b *Book) RefundRefused(ctx context.Context, refund [16]byte, detail string) error {
 	_, err := b.apply.Exec(ctx, refuseRefundSQL, pgtype.UUID{Bytes: refund, Valid: true}, detail)
 	return sorted("refuse a refund", err)
+}
+
+// RefundState tells what became of a refund by our ID, see RefundID; its Status is ""
+// when nobody asked for it. Errors: ledger.ErrUnavailable.
+func (b *Book) RefundState(ctx context.Context, refund [16]byte) (r payments.RefundState, err error) {
+	var donation pgtype.UUID
+	err = b.asks.QueryRow(ctx, refundStateSQL, pgtype.UUID{Bytes: refund, Valid: true}).Scan(
+		&donation, &r.AmountMinor, &r.Lines, &r.Status, &r.ProcessorID, &r.Detail, &r.Actor, &r.AskedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return payments.RefundState{}, nil
+	}
+	r.Donation, r.AskedAt = donation.Bytes, r.AskedAt.UTC()
+	return r, sorted("ask for a refund", err)
 }
