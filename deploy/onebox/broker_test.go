@@ -297,6 +297,50 @@ func TestBroker_IsNotReplacedForNothing(t *testing.T) {
 	}
 }
 
+// A stream that is being made has its folder on the disk before the server knows of
+// it. That is no reason to start a server again that works.
+func TestBroker_AStreamBeingMadeIsNoTrouble(t *testing.T) {
+	folder := openFolder(t, filepath.Join(t.TempDir(), "data"))
+	b := startBroker(t, folder)
+	js, err := jetstream.New(connect(t, b.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "GIFTS", Subjects: []string{"gifts"}}); err != nil {
+		t.Fatal(err)
+	}
+	streams, err := filepath.Glob(filepath.Join(folder.Path("nats"), "jetstream", "*", "streams"))
+	if err != nil || len(streams) != 1 {
+		t.Fatalf("folders of streams: %v, %v", streams, err)
+	}
+	if err := os.Mkdir(filepath.Join(streams[0], "COMMANDS"), 0o700); err != nil { // what a look in between sees
+		t.Fatal(err)
+	}
+	found := b.findings()
+	if len(found) != 1 || found[0].certain || !strings.Contains(found[0].text, "COMMANDS") {
+		t.Fatalf("a look finds %+v", found)
+	}
+	var d doubts
+	now := time.Now()
+	for _, look := range []struct {
+		at      time.Duration
+		found   []finding
+		trouble bool
+	}{
+		{0, found, false},
+		{recoverPatience - 1, found, false},
+		{recoverPatience, nil, false},        // there it is
+		{recoverPatience + 1, found, false},  // another one: a patience of its own
+		{2*recoverPatience + 1, found, true}, // it never came
+		{2*recoverPatience + 2, []finding{{text: "write error", certain: true}}, true}, // at once
+		{2*recoverPatience + 3, nil, false},
+	} {
+		if err := d.settle(look.found, now.Add(look.at)); (err != nil) != look.trouble {
+			t.Errorf("after %v, with %v: %v", look.at, look.found, err)
+		}
+	}
+}
+
 // smallDisk mounts a disk of its own that goes with the test.
 func smallDisk(t *testing.T) string {
 	t.Helper()

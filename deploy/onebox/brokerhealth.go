@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,6 +24,13 @@ const (
 	// is replaced: on a full disk the next one would fail at its first write again.
 	healRoomBytes = 64 << 20
 	healRoomShare = 20
+	// recoverPatience is how long a stream's folder may be without its stream before
+	// that is trouble. A stream that is being made or removed has its folder first and
+	// last, for as long as the disk takes for a handful of syncs.
+	recoverPatience = 10 * time.Second
+	// writeErrorMark is in what the server says of a stream that will never be written
+	// to again: that is certain at once.
+	writeErrorMark = "write error"
 )
 
 // Run looks after the broker until ctx ends. A nats-server whose write to a stream
@@ -33,13 +41,14 @@ func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	pause, replacedAt, said := healPauseMin, time.Time{}, ""
+	var doubts doubts
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		trouble := b.trouble()
+		trouble := doubts.settle(b.findings(), time.Now())
 		since := time.Since(replacedAt)
 		if trouble == nil {
 			if said = ""; since > healPauseMax {
@@ -67,19 +76,62 @@ func (b *Broker) Run(ctx context.Context) error {
 // errNoServer says that the last replacement failed.
 var errNoServer = errors.New("it does not run")
 
-// trouble says what is wrong with the running server's store, nil when nothing is.
-func (b *Broker) trouble() error {
+// finding is one thing that a look at the running server found.
+type finding struct {
+	text string
+	// certain is false for what a server that works shows too, for a moment.
+	certain bool
+}
+
+// findings looks at the running server's store; none when all is well.
+func (b *Broker) findings() []finding {
 	s := b.running()
 	if s == nil {
-		return errNoServer
+		return []finding{{text: errNoServer.Error(), certain: true}}
 	}
-	health := s.Healthz(&server.HealthzOptions{Details: true})
-	var errs []error
-	for _, e := range health.Errors {
-		if e.Type == server.HealthzErrorJetStream || e.Type == server.HealthzErrorStream {
-			errs = append(errs, errors.New(e.Error))
+	var found []finding
+	for _, e := range s.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		switch e.Type {
+		case server.HealthzErrorJetStream:
+			found = append(found, finding{text: e.Error, certain: true})
+		case server.HealthzErrorStream:
+			found = append(found, finding{text: e.Error, certain: strings.Contains(e.Error, writeErrorMark)})
 		}
 	}
+	return found
+}
+
+// trouble says what a look finds wrong with the running server's store, whether it
+// is certain or not; nil when nothing is.
+func (b *Broker) trouble() error {
+	var errs []error
+	for _, f := range b.findings() {
+		errs = append(errs, errors.New(f.text))
+	}
+	return errors.Join(errs...)
+}
+
+// doubts remembers since when each finding that is not certain was there at every look.
+type doubts map[string]time.Time
+
+// settle says what of a look's findings is trouble: what is certain, and what has
+// stood for recoverPatience.
+func (d *doubts) settle(found []finding, now time.Time) error {
+	still := doubts{}
+	var errs []error
+	for _, f := range found {
+		since, before := (*d)[f.text]
+		if !before {
+			since = now
+		}
+		if !f.certain {
+			still[f.text] = since
+		}
+		if f.certain || now.Sub(since) >= recoverPatience {
+			errs = append(errs, errors.New(f.text))
+		}
+	}
+	*d = still
 	return errors.Join(errs...)
 }
 
