@@ -118,6 +118,7 @@ type Money struct {
 	BookedMinor  int64 `json:"booked_minor"` // captures, by the journal
 	RaisedMinor  int64 `json:"raised_minor"`
 	Entries      int64 `json:"entries"`
+	Repeated     int64 `json:"repeated"` // attempts whose call was made more than once
 }
 
 // disagreementsMost bounds how many are listed.
@@ -229,8 +230,8 @@ func readJournal(ctx context.Context, conn *pgx.Conn) (*journalSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = conn.QueryRow(ctx, `SELECT (SELECT coalesce(sum(raised_minor), 0)::bigint FROM slots), (SELECT count(*) FROM entries)`).
-		Scan(&j.sums.RaisedMinor, &j.sums.Entries)
+	err = conn.QueryRow(ctx, `SELECT (SELECT coalesce(sum(raised_minor), 0)::bigint FROM slots), (SELECT count(*) FROM entries),
+		(SELECT count(*) FROM attempts WHERE calls > 1)`).Scan(&j.sums.RaisedMinor, &j.sums.Entries, &j.sums.Repeated)
 	return j, err
 }
 

@@ -22,13 +22,19 @@ func (t *Trial) Killer(d time.Duration, roles ...string) Step {
 	return t.plague(d, func() fault { return t.faults.kill(roles) })
 }
 
+// faultsNote is where a nemesis leaves how often it hurt each role.
+const faultsNote = "faults"
+
 // plague brings one fault after the other until d is over.
 func (t *Trial) plague(d time.Duration, next func() fault) Step {
 	return func(ctx context.Context) error {
+		hurt := map[string]int{}
+		t.Notes[faultsNote] = hurt
 		end := time.Now().Add(d)
 		for time.Now().Before(end) {
 			f := next()
 			t.Logf("nemesis: %v", f)
+			hurt[f.role]++
 			if err := t.do(ctx, t.hurt(f)); err != nil {
 				return fmt.Errorf("nemesis of seed %d: %v: %w", t.Seed, f, err)
 			}

@@ -38,3 +38,17 @@ func TestFaults_FollowTheSeedAndReachEverything(t *testing.T) {
 		t.Error("froze Postgres' postmaster alone")
 	}
 }
+
+func TestFaults_TheKillerReachesEveryRole(t *testing.T) {
+	draw, seen := newFaults(7), map[string]bool{}
+	for range 500 {
+		f := draw.kill(moneyRoles)
+		if f.freeze || !f.hard {
+			t.Fatalf("%v is no kill -9", f)
+		}
+		seen[f.role] = true
+	}
+	if len(seen) != len(moneyRoles) {
+		t.Errorf("only %v", seen)
+	}
+}

@@ -33,7 +33,7 @@ func TestPayments_KilledAtRandom(t *testing.T) {
 	play(t, Scenario{
 		Name:  "payments-killed",
 		Fault: "kill -9 of payments, ledger, Postgres and simulator, drawn from the seed, while the processor's own faults go on",
-		Load:  Load{RatePerSecond: 100, For: plague + 15*time.Second},
+		Load:  Load{RatePerSecond: 150, For: plague + 15*time.Second},
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartTill(Till{Processes: 2, PerSecond: 200, Faults: hurt}), t.BeginAfter("run", 500),
 				t.Killer(plague, moneyRoles...), t.Settle, t.Drained}
