@@ -67,7 +67,7 @@ func TestMoney_EveryDisagreementIsSeen(t *testing.T) {
 		"the fee is a cent less": {func(j *journalSide, _ *stripesim.Books) {
 			j.entries["fee:txn_1"] = booking{currency: "USD", minor: -58, donation: "gift-1"}
 		}, "booked as 58"},
-		"the balance differs": {func(j *journalSide, _ *stripesim.Books) { j.currency["usd"]++ }, "the processor holds 941, by the journal 942"},
+		"the balance differs":          {func(j *journalSide, _ *stripesim.Books) { j.currency["usd"]++ }, "the processor holds 941, by the journal 942"},
 		"a currency that only we have": {func(j *journalSide, _ *stripesim.Books) { j.currency["eur"] = 5 }, "eur: the processor holds 0"},
 		"a currency that we have not": {func(_ *journalSide, b *stripesim.Books) {
 			b.Transactions = append(b.Transactions, stripesim.TransactionLine{ID: "txn_2", Type: "adjustment", Net: 5, Currency: "eur"})
