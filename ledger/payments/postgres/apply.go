@@ -277,13 +277,15 @@ func (a *application) judge() error {
 		case !h.recorded:
 			out.Verdict = payments.NotYet
 			continue
+		case len(h.now.Attempts) == 0:
+			return &ledger.PoisonError{Err: &payments.FactError{Index: i, Donation: f.Donation, Err: errIncomplete}}
 		case f.EventID != "" && a.known[f.EventID], requested && a.done[request]:
 			out.Verdict = payments.Duplicate
 			continue
 		}
 		fact := h.complete(f)
-		next, effects := payments.Next(h.now, fact)
-		if err := sound(&h.now, &next, effects.Entries); err != nil {
+		next, effects, err := advance(&h.now, &fact)
+		if err != nil {
 			return &ledger.PoisonError{Err: &payments.FactError{Index: i, Donation: f.Donation, Err: err}}
 		}
 		h.now = next
@@ -299,6 +301,26 @@ func (a *application) judge() error {
 	}
 	return nil
 }
+
+// advance is payments.Next, and refuses what must never be written. A machine that
+// panics has met a payment that it cannot have made itself, rows that somebody wrote
+// by hand for one: that is this fact's end and not the process's, which would meet the
+// same fact again as soon as it is started.
+func advance(was *payments.Payment, f *payments.Fact) (next payments.Payment, effects payments.Effects, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errPanic
+		}
+	}()
+	next, effects = payments.Next(*was, *f)
+	return next, effects, sound(was, &next, effects.Entries)
+}
+
+// errPanic stands for what the machine said, which may quote the books.
+var errPanic = errors.New("the machine panics over this payment")
+
+// errIncomplete says that rows are missing which are made together and never removed.
+var errIncomplete = errors.New("a payment without attempts")
 
 // errApart says that the totals would move other than the journal.
 var errApart = errors.New("what a campaign raises is not what the journal owes it")

@@ -219,6 +219,36 @@ func TestApply_ASleepersNothingSaysNothing(t *testing.T) {
 	}
 }
 
+// Rows that a hand has spoilt are refused, naming the fact, and stop neither the
+// process nor the other facts.
+func TestApply_SpoiltRowsPoisonTheirOwnFactsOnly(t *testing.T) {
+	b := openBooks(t)
+	for name, spoil := range map[string]string{
+		"attempts gone": "DELETE FROM attempts WHERE donation_id = $1",
+		"a refund's lines beyond all sums": `INSERT INTO refunds (refund, donation_id, processor_id, amount_minor, lines, status)
+			VALUES ($1::uuid, $1::uuid, 're_of_' || $1::uuid, 100, '{-9000000000000000000,-9000000000000000000}', 'succeeded')`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoilt := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000}, ingest.Line{Campaign: "hill", AmountMinor: 500})
+			sound := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000})
+			b.record(t, spoilt, sound)
+			b.expand(t)
+			b.apply(t, captured(spoilt, noon))
+			b.exec(t, spoil, spoilt.ID)
+			facts := []payments.Fact{captured(sound, noon), refunded(spoilt, "re_"+spoilt.ID.String(), 250, noon.Add(time.Hour))}
+			_, _, err := b.pay.Apply(t.Context(), b.lease, facts)
+			var poison *ledger.PoisonError
+			var named *payments.FactError
+			if !errors.As(err, &poison) || !errors.As(err, &named) || named.Index != 1 || named.Donation != spoilt.ID {
+				t.Fatalf("refused with %v", err)
+			}
+			if _, outcomes := b.apply(t, facts[0]); outcomes[0].Verdict != payments.Applied {
+				t.Errorf("the other one: %+v", outcomes[0])
+			}
+		})
+	}
+}
+
 // Transactions of one slot about different donations and campaigns meet at the end of
 // its chain only: it neither forks nor tears, and none of them has to begin again.
 func TestApply_OneSlotsTransactionsFollowEachOther(t *testing.T) {
