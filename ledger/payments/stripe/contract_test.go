@@ -19,7 +19,7 @@ import (
 )
 
 // stripeMock names the official stripe-mock's program, which .ci/run builds.
-const stripeMock = "SPILLWAY_STRIPE_MOCK"
+const stripeMock = "STRIPE_MOCK_PROGRAM"
 
 // startMock starts stripe-mock and returns its base URL.
 func startMock(t *testing.T) string {
