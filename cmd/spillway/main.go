@@ -38,6 +38,7 @@ type commands struct {
 	Payments  paymentsCommand  `cmd:"" help:"Charges cards at the pace the processor allows; its pace. Needs the broker and the database."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
+	Refund    refundCommand    `cmd:"" help:"Give a donation's money back, whole or in part. Asked twice, done once."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
@@ -100,7 +101,8 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 		if errors.As(err, &status) {
 			return int(status)
 		}
-		fmt.Fprintf(stderr, "spillway %s: %v\n", chosen.Command(), err)
+		name, _, _ := strings.Cut(chosen.Command(), " <")
+		fmt.Fprintf(stderr, "spillway %s: %v\n", name, err)
 		return exitFailed
 	}
 	return 0
@@ -162,7 +164,7 @@ func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
 	switch {
 	case cfg.LogLevel != nil:
 		level = *cfg.LogLevel
-	case command == "up", strings.HasPrefix(command, "payments pace"):
+	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"):
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}
