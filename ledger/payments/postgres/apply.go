@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -83,7 +84,7 @@ func (b *Book) applyAll(ctx context.Context, lease ledger.Lease, facts []payment
 	defer conn.Release()
 	what := fmt.Sprintf("apply %d facts", len(facts))
 	for range applyTries {
-		a := newApplication(lease, facts)
+		a := newApplication(lease, facts, b.offset())
 		err := a.run(ctx, conn, end)
 		if err == nil {
 			return a.changed, a.outcomes, nil
@@ -144,8 +145,9 @@ func (e *notMadeError) Error() string {
 // application is the work of one transaction.
 type application struct {
 	loading
-	lease ledger.Lease
-	facts []payments.Fact
+	lease  ledger.Lease
+	facts  []payments.Fact
+	offset time.Duration // of the time of business from the database's clock
 
 	events   []string
 	known    map[string]bool // events that were dealt with before
@@ -159,9 +161,9 @@ type application struct {
 	changed  []campaigns.SlotRow
 }
 
-func newApplication(lease ledger.Lease, facts []payments.Fact) *application {
+func newApplication(lease ledger.Lease, facts []payments.Fact, offset time.Duration) *application {
 	a := &application{
-		loading: loading{held: make(map[[16]byte]*held, len(facts))}, lease: lease, facts: facts,
+		loading: loading{held: make(map[[16]byte]*held, len(facts))}, lease: lease, facts: facts, offset: offset,
 		chain: chain{slot: lease.Slot}, outcomes: make([]payments.Outcome, len(facts)),
 	}
 	for i := range facts {

@@ -32,6 +32,10 @@ var (
 	moveSlotsSQL     = statement("move_slots")
 )
 
+// putOffMax bounds how long an attempt waits for its next call: above all that is ever
+// asked for, ten minutes and a bit.
+const putOffMax = 15 * time.Minute
+
 // write sends everything that changed, in the order of the locks, and locks the
 // chain last when there is something to book. What did not change is not written.
 func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
@@ -59,7 +63,7 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 		}
 	}
 	paid.queue(batch)
-	changed.queueChanged(batch)
+	changed.queueChanged(batch, a.offset)
 	added.queueAdded(batch)
 	for _, id := range a.ids {
 		if h := a.held[id.Bytes]; h.touched {
@@ -169,9 +173,9 @@ func (c *attemptColumns) add(h *held, at *payments.Attempt, moved bool) {
 	c.reasons, c.declines = append(c.reasons, string(at.Reason)), append(c.declines, string(at.Decline))
 }
 
-func (c *attemptColumns) queueChanged(batch *pgx.Batch) {
+func (c *attemptColumns) queueChanged(batch *pgx.Batch, offset time.Duration) {
 	if len(c.ids) > 0 {
-		batch.Queue(saveAttemptsSQL, c.ids, c.nos, c.states, c.called, c.look, c.changed, c.charges, c.secrets, c.actionBy, c.reasons, c.declines, c.notBefore)
+		batch.Queue(saveAttemptsSQL, c.ids, c.nos, c.states, c.called, c.look, c.changed, c.charges, c.secrets, c.actionBy, c.reasons, c.declines, c.notBefore, offset, putOffMax)
 	}
 }
 

@@ -249,6 +249,22 @@ func TestApply_SpoiltRowsPoisonTheirOwnFactsOnly(t *testing.T) {
 	}
 }
 
+// A process whose clock is a day ahead does not put a charge off for a day.
+func TestApply_AClockAheadPutsNobodyOff(t *testing.T) {
+	b := openBooks(t)
+	d := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000})
+	b.record(t, d)
+	b.expand(t)
+	b.exec(t, "UPDATE attempts SET state = 2, params = 'p', first_called_at = now(), calls = 1")
+	ahead := time.Now().Add(24 * time.Hour)
+	b.apply(t, payments.Fact{Donation: d.ID, Source: payments.FromCall, At: ahead, Outcome: &payments.CallOutcome{
+		AttemptNo: 1, Kind: payments.Unknown, NotBefore: ahead.Add(time.Minute),
+	}})
+	if n := b.number(t, "SELECT count(*) FROM attempts WHERE state = 2 AND not_before BETWEEN now() + interval '1 minute' AND now() + interval '20 minutes'"); n != 1 {
+		t.Error("the call waits for longer than anything asks for")
+	}
+}
+
 // Transactions of one slot about different donations and campaigns meet at the end of
 // its chain only: it neither forks nor tears, and none of them has to begin again.
 func TestApply_OneSlotsTransactionsFollowEachOther(t *testing.T) {

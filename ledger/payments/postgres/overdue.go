@@ -28,10 +28,11 @@ const (
 // Overdue returns facts about attempts that a time has passed for as of now: tokens
 // that expired before their first call, donors who did not come back to act, and
 // calls that the processor may have forgotten. At most so many of each kind, the
-// longest overdue first. They are returned again until they are applied.
+// longest overdue first. They are returned again until they are applied. A now that is
+// ahead of the database's clock counts as that.
 // Errors: ledger.ErrUnavailable.
 func (b *Book) Overdue(ctx context.Context, now time.Time, most int) ([]payments.Fact, error) {
-	rows, err := b.asks.Query(ctx, overdueSQL, now, now.Add(-keyMemory), most)
+	rows, err := b.asks.Query(ctx, overdueSQL, now, keyMemory, most, b.offset())
 	if err != nil {
 		return nil, sorted("look for what is overdue", err)
 	}

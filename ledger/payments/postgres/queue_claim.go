@@ -138,7 +138,7 @@ func (b *Book) pick(ctx context.Context, conn *pgx.Conn, granted int, params fun
 	var lines [3][]payments.Charge
 	work := &pgx.Batch{}
 	work.Queue(claimPromoteSQL, b.offset(), promoteRows)
-	work.Queue(claimPickSQL, b.offset(), granted, again).Query(func(rows pgx.Rows) error {
+	work.Queue(claimPickSQL, b.offset(), granted, again, keyMemory).Query(func(rows pgx.Rows) error {
 		var (
 			line     int
 			donation pgtype.UUID

@@ -264,6 +264,14 @@ func TestClaim_LapsedClaimIsTheSameCallAgain(t *testing.T) {
 	if n := r.count(t, "SELECT calls FROM attempts"); n != 2 {
 		t.Errorf("%d calls noted", n)
 	}
+	if again[0].LookFirst {
+		t.Error("the processor remembers the key for longer than two hours")
+	}
+	// Everything was away for a day, and nobody has noted yet that the key is forgotten.
+	r.offset = 21 * time.Hour
+	if again := r.claim(t, 1); len(again) != 1 || !again[0].LookFirst || string(again[0].Params) != string(first[0].Params) {
+		t.Errorf("after a day the repeat is %+v", again)
+	}
 }
 
 func TestClaim_ADeathBeforeTheCommitClaimsNothing(t *testing.T) {

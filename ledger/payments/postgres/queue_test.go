@@ -97,6 +97,10 @@ func TestOverdue_FindsWhatATimeHasPassedFor(t *testing.T) {
 		t.Errorf("before any time has passed: %+v, %v", facts, err)
 	}
 	now := time.Now().Add(20 * time.Minute)
+	if facts, err := r.Overdue(t.Context(), now, 10); len(facts) != 0 || err != nil {
+		t.Errorf("by a clock that is ahead of the database's: %+v, %v", facts, err)
+	}
+	r.offset = 20 * time.Minute
 	facts, err := r.Overdue(t.Context(), now, 10)
 	if err != nil {
 		t.Fatal(err)
@@ -139,5 +143,14 @@ func TestStuck_CountsWhatTheProcessorIsAskedAbout(t *testing.T) {
 	n, since, err := r.Stuck(t.Context(), time.Now().Add(2*time.Minute))
 	if ago := time.Since(since); n != 3 || err != nil || ago < time.Minute || ago > time.Minute+patience {
 		t.Errorf("after three: %d since %v, %v", n, since, err)
+	}
+	// The intent of a second card is as old as the first one's call: that is where it
+	// is listed.
+	r.exec(t, "UPDATE attempts SET state = 5, first_called_at = now() - interval '3 hours'")
+	r.exec(t, `INSERT INTO attempts (donation_id, attempt_no, state, source, token, token_expires_at, not_before, first_called_at, changed_at)
+		SELECT donation_id, 2, 4, source, 'another', now() + interval '1 hour', now(), now() - interval '5 minutes', now() FROM attempts`)
+	n, since, err = r.Stuck(t.Context(), time.Now())
+	if ago := time.Since(since); n != 3 || err != nil || ago < 3*time.Hour {
+		t.Errorf("with second cards: %d since %v, %v", n, since, err)
 	}
 }

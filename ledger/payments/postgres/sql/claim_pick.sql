@@ -4,6 +4,9 @@
 -- source's share, by turns, as far as nobody else waits (line 2). More than $2 rows in
 -- all: the caller chooses. $1 is the clock's offset.
 --
+-- A call first made longer than $4 ago is looked for first, whether or not that was
+-- noted: after an outage a claim may be faster than the note.
+--
 -- The payment is locked with its attempt, so that a fact being applied and a claim
 -- never meet; whatever somebody else has locked is left for the next claim.
 -- Indexes: attempts_due, attempts_lapsed, attempts_waiting, payments_pkey,
@@ -45,7 +48,8 @@ WITH clock AS MATERIALIZED (
     SELECT line, donation_id, attempt_no, token, token_expires_at, not_before, params, first_called_at, look_first FROM lapsed UNION ALL
     SELECT line, donation_id, attempt_no, token, token_expires_at, not_before, params, first_called_at, look_first FROM spare
 )
-SELECT k.line, k.donation_id, k.attempt_no, d.currency, d.amount_minor, p.intent, k.token, k.params, k.first_called_at, k.look_first,
+SELECT k.line, k.donation_id, k.attempt_no, d.currency, d.amount_minor, p.intent, k.token, k.params, k.first_called_at,
+    k.look_first OR coalesce(k.first_called_at <= (SELECT now FROM clock) - $4::interval, false),
     ARRAY(SELECT l.campaign FROM lines l WHERE l.donation_seq = d.seq ORDER BY l.line_no)
 FROM picked k
 JOIN payments p ON p.donation_id = k.donation_id
