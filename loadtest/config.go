@@ -13,6 +13,9 @@
 //	script      one per probe under way
 //	watcher     one per watcher; reads totals by polling or server-sent events
 //	progress    one; tells people
+//	donors      one; acts for those who are asked for 3-D Secure
+//	storms      one; makes the simulated processor refuse calls
+//	charges     one; counts what is charged
 package loadtest
 
 import (
@@ -75,6 +78,8 @@ type Config struct {
 	// Probes sends repeats, conflicts, refusals and gifts at the edges of opening
 	// hours to campaigns of their own.
 	Probes bool
+	// Charging waits for the money; nil leaves charging to itself.
+	Charging *Charging
 
 	// edgesLeast replaces edgesLeast in tests; 0 for the constant.
 	edgesLeast time.Duration
@@ -100,6 +105,11 @@ type Deps struct {
 	// Backlog counts the envelopes that the ledger has not acknowledged yet; nil
 	// leaves the drain to as_of alone.
 	Backlog func(ctx context.Context) (int64, error)
+	// Till counts what is charged, Donors lists who has to act: two of a kind, each used
+	// by one goroutine. Simulator is where the charging is done. All are required with
+	// Config.Charging.
+	Till, Donors Till
+	Simulator    *Simulator
 	// Show is told the state of things, a few times a second; nil for nobody.
 	Show func(Progress)
 	Log  *slog.Logger
@@ -124,6 +134,11 @@ func (c *Config) fill() error {
 	set(&c.Patience, DefaultPatience)
 	set(&c.Drain, DefaultDrain)
 	set(&c.edgesLeast, edgesLeast)
+	if c.Charging != nil {
+		asked := *c.Charging
+		set(&asked.Patience, DefaultChargePatience)
+		c.Charging = &asked
+	}
 	if c.Connections == 0 {
 		c.Connections = DefaultConnections
 	}
@@ -145,6 +160,16 @@ func (c *Config) fill() error {
 	}
 	if c.Timeout < 0 || c.Patience < 0 || c.Drain < 0 {
 		bad("a negative time")
+	}
+	if m := c.Charging; m != nil {
+		for _, rate := range []float64{m.Declines, m.ThreeDS, m.Timeouts, m.WebhooksLost, m.WebhooksTwice, m.WebhooksLate} {
+			if !(rate >= 0 && rate <= 1) {
+				bad("rate %g, want 0 to 1", rate)
+			}
+		}
+		if m.Patience < 0 || m.StormFor < 0 || m.StormFor > 0 && m.StormEvery < m.StormFor {
+			bad("storms of %v every %v, patience %v", m.StormFor, m.StormEvery, m.Patience)
+		}
 	}
 	if u, err := url.Parse(c.Target); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		bad("target %q is no http URL", c.Target)

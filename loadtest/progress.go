@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"spillway/loadtest/audit"
 )
 
 // showEvery is how often people are told how it goes.
@@ -27,6 +29,10 @@ type Progress struct {
 	Lag               time.Duration // newest lag_ms that a watcher read
 	Backlog           int64         // envelopes, while draining; -1 when not known
 	Behind            time.Duration // how far as_of is behind the last 202, while draining
+	// Charging is how far that has come, in the phase of that name; ChargeRate is how
+	// many donations came to their end per second since the time before.
+	Charging   *audit.Charging
+	ChargeRate float64
 }
 
 // display gathers the state of things and shows it from time to time.
@@ -100,6 +106,16 @@ func (d *display) drained(backlog int64, asOf, need time.Time) (moved bool) {
 	moved = d.state.Phase != "draining" || backlog != d.state.Backlog || behind != d.state.Behind
 	d.state.Backlog, d.state.Behind = backlog, behind
 	return moved
+}
+
+// charging notes how the charging goes.
+func (d *display) charging(now *audit.Charging) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if before := d.state.Charging; before != nil && now.At.After(before.At) {
+		d.state.ChargeRate = float64(before.Left()-now.Left()) / now.At.Sub(before.At).Seconds()
+	}
+	d.state.Phase, d.state.Charging = "charging", now
 }
 
 func (d *display) now() Progress {

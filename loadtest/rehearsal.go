@@ -155,10 +155,7 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	r.watch = newWatchers(r.engine.endpoint, r.plan.campaigns, r.writer)
 	chosen := watchedCampaigns(cfg)
 	watched.Go(func() { r.watch.run(watching, chosen) })
-	err = r.send(ctx, stop)
-	if err == nil {
-		err = r.drain(ctx)
-	}
+	err = r.sendAndCharge(ctx, stop)
 	done()
 	watched.Wait()
 	report.Watch = r.watch.report(len(chosen))
@@ -169,6 +166,49 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 	return r.writer.End(record.End{At: time.Now().UTC(), Stopped: report.Stopped})
+}
+
+// sendAndCharge is everything that watchers see: sending, recording and charging.
+func (r *rehearsal) sendAndCharge(ctx context.Context, stop <-chan struct{}) (err error) {
+	if r.cfg.Charging == nil {
+		if err := r.send(ctx, stop); err != nil {
+			return err
+		}
+		return r.drain(ctx)
+	}
+	c, err := newCashier(ctx, r)
+	if err != nil {
+		return err
+	}
+	ended := false
+	end := func() error {
+		if ended {
+			return nil
+		}
+		ended = true
+		return c.stop(ctx)
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	watching, done := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() { c.watch(watching) })
+	err = r.send(ctx, stop)
+	if err == nil {
+		err = r.drain(ctx)
+	}
+	done()
+	watched.Wait()
+	if err != nil {
+		return err
+	}
+	if err := c.wait(ctx, stop); err != nil {
+		return err
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	r.report.Charging, err = c.conclude(ctx)
+	return err
 }
 
 func watchedCampaigns(cfg *Config) []int32 { return watched(cfg.Source.Campaigns(), cfg.Watchers) }
@@ -312,7 +352,11 @@ func (r *rehearsal) drain(ctx context.Context) error {
 // audit judges the whole run, this session and those before it.
 func (r *rehearsal) audit(ctx context.Context) error {
 	begun := time.Now()
-	result, err := audit.Run(ctx, audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say})
+	cfg := audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say}
+	if m := r.report.Charging; m != nil {
+		cfg.Processor, cfg.Alone, cfg.Charged = r.deps.Simulator, r.cfg.Charging.Alone, m.Left == 0
+	}
+	result, err := audit.Run(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -339,6 +383,12 @@ func (r *rehearsal) conclude() {
 	}
 	if report.Audit.Counts.Accepted == 0 {
 		fail("nothing was acknowledged, so nothing was proven")
+	}
+	if m := report.Charging; m != nil {
+		if !m.Ended {
+			fail("%d donations had not come to their end, and %d fees were not known, after %v", m.Left, m.Feeless, m.WaitFor.Round(time.Second))
+		}
+		report.Warnings = append(report.Warnings, m.warnings()...)
 	}
 	report.Holds = len(report.Failures) == 0
 	if p99 := report.Sending.Lateness.P99; p99 > LatenessTrusted {

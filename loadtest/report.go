@@ -41,6 +41,9 @@ type Report struct {
 	// Skipped rows had been answered in an earlier session.
 	Skipped int64 `json:"skipped"`
 
+	// Charging is nil when it was not waited for.
+	Charging *ChargingReport `json:"charging,omitempty"`
+
 	AuditFor time.Duration `json:"audit_ns"`
 	Audit    *audit.Result `json:"audit"`
 

@@ -19,6 +19,8 @@ func (p *Progress) Line() string {
 		switch {
 		case p.Phase == "draining" && p.Backlog >= 0:
 			return fmt.Sprintf("draining: %s envelopes left, totals %s behind the last answer", count(p.Backlog), short(p.Behind))
+		case p.Phase == "charging" && p.Charging != nil:
+			return p.chargingLine()
 		case p.Phase == "draining":
 			return fmt.Sprintf("draining: totals %s behind the last answer", short(p.Behind))
 		}
@@ -38,10 +40,25 @@ func (p *Progress) Line() string {
 	return text
 }
 
+func (p *Progress) chargingLine() string {
+	c := p.Charging
+	text := fmt.Sprintf("charging: %s of %s at their end (%.0f/s, pace %.0f/s)  due %s  under way %s  donors asked %s",
+		count(c.All-c.Left()), count(c.All), p.ChargeRate, c.PerSecond, count(c.Waiting), count(c.Calling), count(c.Acting))
+	if c.Left() == 0 && c.Feeless > 0 {
+		return text + "  fees to come " + count(c.Feeless)
+	}
+	if c.Waiting > 0 && c.PerSecond > 0 {
+		left := time.Duration(float64(c.Waiting) / c.PerSecond * float64(time.Second))
+		text += "  all called in " + left.Round(time.Second).String()
+	}
+	return text
+}
+
 // WriteTable writes the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	r.writeSending(&b)
+	r.writeCharging(&b)
 	r.writeAudit(&b)
 	r.writeSums(&b)
 	for _, warning := range r.Warnings {
@@ -148,7 +165,8 @@ func (r *Report) writeSums(b *bytes.Buffer) {
 	}
 	b.WriteString("\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  source\t%s\n  ledger\t%s\n  public\t%s\n", amount(s.SourceRows, s.SourceMinor), amount(s.LedgerRows, s.LedgerMinor), amount(s.PublicRows, s.PublicMinor))
+	fmt.Fprintf(t, "  source\t%s\n  ledger\t%s\n", amount(s.SourceRows, s.SourceMinor), amount(s.LedgerRows, s.LedgerMinor))
+	fmt.Fprintf(t, "  pledged\t%s\n  public\t%s\n", amount(s.PledgedRows, s.PledgedMinor), amount(s.PublicRows, s.PublicMinor))
 	_ = t.Flush() // into memory
 	if !s.Complete {
 		b.WriteString("  Not every row of the source was acknowledged, so the sums differ by those.\n")

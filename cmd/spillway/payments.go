@@ -210,7 +210,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	group.Add("webhooks", quickStop, webhooks.Close)
 	service, err := charge.New(charge.Config{
 		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Holder: nodeName(),
-		StopTimeout: chargeStop,
+		StopTimeout: chargeStop, ActWithin: t.processor.ActWithin,
 	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Registerer: t.registry, Log: t.log})
 	if err != nil {
 		return err

@@ -36,27 +36,40 @@ type rehearseCommand struct {
 	config.Database
 	config.SecretsFile
 
-	RunName     string        `name:"run" env:"SPILLWAY_RUN" placeholder:"NAME" help:"Name of the run. The same name over the same rows sends the same keys, so it adds nothing."`
-	Resume      bool          `help:"Go on with a run whose generator was stopped or killed; needs --run or --record."`
-	Record      string        `placeholder:"FILE" type:"path" help:"The run's record of every attempt and answer; a folder for one per run. In the data folder when not given."`
-	JSON        string        `name:"json" env:"SPILLWAY_REHEARSE_JSON" placeholder:"FILE" type:"path" help:"Write the whole report to this file."`
-	Connections int           `default:"256" help:"Connections to the target; when all are busy requests wait, and the waiting counts."`
-	Patience    time.Duration `default:"2m" help:"How long a gift without a definite answer is sent again."`
-	Timeout     time.Duration `name:"request-timeout" default:"10s" help:"When the answer to one attempt counts as unknown."`
-	Drain       time.Duration `default:"2m" help:"How long totals may stand still after the last answer before the wait for them is given up."`
-	Watchers    int           `default:"8" help:"Readers of live totals beside the gifts, half polling, half streaming."`
-	NoProbes    bool          `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
+	RunName        string        `name:"run" env:"SPILLWAY_RUN" placeholder:"NAME" help:"Name of the run. The same name over the same rows sends the same keys, so it adds nothing."`
+	Resume         bool          `help:"Go on with a run whose generator was stopped or killed; needs --run or --record."`
+	Record         string        `placeholder:"FILE" type:"path" help:"The run's record of every attempt and answer; a folder for one per run. In the data folder when not given."`
+	JSON           string        `name:"json" env:"SPILLWAY_REHEARSE_JSON" placeholder:"FILE" type:"path" help:"Write the whole report to this file."`
+	Connections    int           `default:"256" help:"Connections to the target; when all are busy requests wait, and the waiting counts."`
+	Patience       time.Duration `default:"2m" help:"How long a gift without a definite answer is sent again."`
+	Timeout        time.Duration `name:"request-timeout" default:"10s" help:"When the answer to one attempt counts as unknown."`
+	Drain          time.Duration `default:"2m" help:"How long totals may stand still after the last answer before the wait for them is given up."`
+	Watchers       int           `default:"8" help:"Readers of live totals beside the gifts, half polling, half streaming."`
+	Charging       string        `default:"auto" enum:"auto,on,off" placeholder:"WHEN" help:"on: have every gift charged by the simulated processor, wait for the end of it, and judge the money; off: do not wait (a private installation then does not charge at all); auto: on for a private installation."`
+	Pace           int           `default:"250" placeholder:"N" help:"Charges per second of a private installation, and the limit of its simulated processor (${default}). Stripe's default is 25."`
+	ChargePatience time.Duration `default:"5m" help:"How long nothing may be charged or fail before the wait is given up."`
+	Declines       percent       `placeholder:"PERCENT" help:"Cards that are declined, such as 5%."`
+	ThreeDS        percent       `name:"three-ds" placeholder:"PERCENT" help:"Donors who are asked for 3-D Secure; the rehearsal plays them: most do, some fail, some leave."`
+	Timeouts       percent       `placeholder:"PERCENT" help:"Charges that are carried out and never answered."`
+	Storms         storms        `placeholder:"FOR/EVERY" help:"Half of all calls are refused by 429 for a while again and again, such as 3s/30s."`
+	Webhooks       webhookFaults `placeholder:"FAULTS" help:"What happens to webhooks, such as lost=3%,twice=5%,late=10%."`
+
+	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
 }
 
 // Help is shown by --help.
 func (rehearseCommand) Help() string {
-	return `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; and then holds the record against the ledger, the totals and what watchers read. Its campaigns are marked as rehearsal and live in tables of their own.
+	return `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; has everything charged by the simulated processor, with the faults that were asked for; and then holds the record against the ledger, the totals, what watchers read, and the processor's own books against the journal. Its campaigns are marked as rehearsal and live in tables of their own.
 
 Exit status: 0 when the proof holds, 1 when it does not, 2 when the rehearsal could not be made. Ctrl-C stops the sending, drains and audits what was sent; twice stops at once, and --resume goes on.
 
 Examples:
     spillway rehearse --rate 500 --for 30s
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
+    spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
+        --storms 3s/30s --webhooks lost=3%,twice=5%,late=10%
+    spillway rehearse --rate 25 --for 10m --pace 25
+    spillway rehearse --rate 5000 --for 1m --charging off
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume
     spillway rehearse --rate 5000 --for 10m --campaigns 1 --target https://give.example.org --secrets secrets.json \
@@ -92,7 +105,8 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 	at := &place{command: c, log: p.log}
 	defer at.close()
 	if c.Target == "" && c.Data == "" && c.DatabaseURL == "" {
-		private, err := startPrivate(p, screen)
+		at.alone = true
+		private, err := startPrivate(p, screen, c.privateArgs()...)
 		if err != nil {
 			return nil, err
 		}
@@ -115,11 +129,17 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 	}
 	defer store.Close()
 
+	till, err := c.till(at)
+	if err != nil {
+		return nil, err
+	}
+	defer till.close()
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
 		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
-		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log})
+		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log,
+		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {
 		return nil, err

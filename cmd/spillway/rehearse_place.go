@@ -24,6 +24,7 @@ type place struct {
 	command *rehearseCommand
 	log     *slog.Logger
 	data    string // "" when the command says where everything is
+	alone   bool   // it is the rehearsal's own
 
 	// the broker, while it is asked for its backlog
 	group  *lifecycle.Group
@@ -33,7 +34,7 @@ type place struct {
 }
 
 // addresses is where an installation's parts are.
-type addresses struct{ target, database, nats, secrets string }
+type addresses struct{ target, database, nats, secrets, simulator string }
 
 // find returns the addresses as they are now. What the command was told counts first.
 func (a *place) find() (addresses, error) {
@@ -58,6 +59,7 @@ func (a *place) find() (addresses, error) {
 	or(&at.database, run.DatabaseURL)
 	or(&at.nats, run.NATSURL)
 	or(&at.secrets, run.SecretsFile)
+	or(&at.simulator, run.SimulatorURL)
 	return at, nil
 }
 

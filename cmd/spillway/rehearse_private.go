@@ -38,8 +38,8 @@ type private struct {
 	screen         *screen
 }
 
-// startPrivate starts it and waits until it takes donations.
-func startPrivate(p *process, s *screen) (*private, error) {
+// startPrivate starts it, with further arguments, and waits until it takes donations.
+func startPrivate(p *process, s *screen, args ...string) (*private, error) {
 	dir, err := os.MkdirTemp("", "spillway-rehearsal-")
 	if err != nil {
 		return nil, err
@@ -50,13 +50,13 @@ func startPrivate(p *process, s *screen) (*private, error) {
 	}
 	u := &private{dir: dir, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "up.log"), ended: make(chan struct{}), screen: s}
 	s.say("starting a private spillway in " + dir)
-	if err := u.start(p); err != nil {
+	if err := u.start(p, args); err != nil {
 		return nil, errors.Join(err, u.end(false))
 	}
 	return u, nil
 }
 
-func (u *private) start(p *process) error {
+func (u *private) start(p *process, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		close(u.ended)
@@ -67,7 +67,7 @@ func (u *private) start(p *process) error {
 		close(u.ended)
 		return err
 	}
-	u.cmd = exec.Command(self, "up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	u.cmd = exec.Command(self, append([]string{"up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	u.cmd.SysProcAttr = privateAttributes()
 	for _, kv := range os.Environ() { // what was set for us is not meant for it

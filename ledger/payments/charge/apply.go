@@ -63,6 +63,11 @@ func (a *applier) standsStill() time.Duration {
 // apply returns after the facts were committed, or refused one by one. It takes as
 // long as the database is away. Errors: the context's, and then nothing is known.
 func (a *applier) apply(ctx context.Context, facts []payments.Fact) ([]result, error) {
+	for i := range facts {
+		if seen := facts[i].Intent; seen != nil && seen.ActWithin == 0 {
+			seen.ActWithin = a.desk.s.config.ActWithin
+		}
+	}
 	var results []result
 	for len(facts) > 0 {
 		cut := len(facts)

@@ -52,6 +52,9 @@ type Config struct {
 	ClaimEvery time.Duration
 	// Poll is the pace of looking for work that nobody announces. 100 ms.
 	Poll time.Duration
+	// ActWithin is how long a donor who must act (3-D Secure) may take before the payment
+	// is canceled. payments.ActWithinDefault.
+	ActWithin time.Duration
 	// ExpandBatch bounds the attempts made in one transaction. 500.
 	ExpandBatch int
 

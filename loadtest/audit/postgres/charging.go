@@ -16,9 +16,8 @@ const endpointIntents = "payment_intents"
 // Till watches a run's charging over a connection of its own, made when it is first
 // used and again after an error. It is for one goroutine.
 type Till struct {
-	URL    func() (string, error) // where the database is now
-	Prefix string                 // of the run's slugs
-	conn   *pgx.Conn
+	URL  func() (string, error) // where the database is now
+	conn *pgx.Conn
 }
 
 // use runs do on the connection, and lets go of one that failed.
@@ -50,10 +49,10 @@ func (t *Till) Close() {
 	t.conn = nil
 }
 
-// State says how far charging has come.
-func (t *Till) State(ctx context.Context) (c audit.Charging, err error) {
+// State says how far the charging of the run with this prefix has come.
+func (t *Till) State(ctx context.Context, slugPrefix string) (c audit.Charging, err error) {
 	err = t.use(ctx, func(conn *pgx.Conn) error {
-		if err := conn.QueryRow(ctx, chargingSQL, t.Prefix).Scan(&c.At, &c.Waiting, &c.Calling, &c.Acting, &c.Feeless, &c.Captured, &c.All); err != nil {
+		if err := conn.QueryRow(ctx, chargingSQL, slugPrefix).Scan(&c.At, &c.Waiting, &c.Calling, &c.Acting, &c.Feeless, &c.Captured, &c.All); err != nil {
 			return fmt.Errorf("count the run's charges: %w", err)
 		}
 		var perSecond, current *float64
@@ -69,9 +68,9 @@ func (t *Till) State(ctx context.Context) (c audit.Charging, err error) {
 }
 
 // Acting lists the run's payments that wait for their donors.
-func (t *Till) Acting(ctx context.Context) (all []audit.Acting, err error) {
+func (t *Till) Acting(ctx context.Context, slugPrefix string) (all []audit.Acting, err error) {
 	err = t.use(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, actingSQL, t.Prefix)
+		rows, err := conn.Query(ctx, actingSQL, slugPrefix)
 		if err != nil {
 			return fmt.Errorf("who has to act: %w", err)
 		}

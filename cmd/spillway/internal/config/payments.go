@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Webhooks is how a front-end knows the processor's events from anybody else's.
@@ -14,10 +15,11 @@ type Webhooks struct {
 
 // Processor says who charges cards.
 type Processor struct {
-	StripeKey            Secret `env:"SPILLWAY_STRIPE_KEY" placeholder:"KEY" help:"Stripe's secret key (sk_... or a restricted rk_...). Better in the environment than on the command line, where every user of the machine sees it."`
-	StripePublishableKey string `env:"SPILLWAY_STRIPE_PUBLISHABLE_KEY" placeholder:"PK" help:"The publishable key (pk_...) that donors' pages were built with: a start with keys of two modes is refused."`
-	Simulator            string `placeholder:"URL" help:"Charge at a stand-in for Stripe at this address ('spillway stripesim'), which moves no money; rehearsals are charged there too."`
-	Pace                 int    `default:"25" placeholder:"N" help:"Charges per second that the processor allows, by all processes together; for an account that has no pace yet. Stripe's default is ${default}. A running one is changed with 'spillway payments pace'."`
+	StripeKey            Secret        `env:"SPILLWAY_STRIPE_KEY" placeholder:"KEY" help:"Stripe's secret key (sk_... or a restricted rk_...). Better in the environment than on the command line, where every user of the machine sees it."`
+	StripePublishableKey string        `env:"SPILLWAY_STRIPE_PUBLISHABLE_KEY" placeholder:"PK" help:"The publishable key (pk_...) that donors' pages were built with: a start with keys of two modes is refused."`
+	Simulator            string        `placeholder:"URL" help:"Charge at a stand-in for Stripe at this address ('spillway stripesim'), which moves no money; rehearsals are charged there too."`
+	ActWithin            time.Duration `default:"30m" help:"How long a donor who is asked for 3-D Secure may take before the payment is canceled."`
+	Pace                 int           `default:"25" placeholder:"N" help:"Charges per second that the processor allows, by all processes together; for an account that has no pace yet. Stripe's default is ${default}. A running one is changed with 'spillway payments pace'."`
 }
 
 // paceMost is far beyond any processor: a digit too many is a typo.
@@ -67,6 +69,9 @@ func (p Processor) Check() error {
 		if p.Live() {
 			errs = append(errs, fmt.Errorf("%w: a live key is for Stripe alone, not for a simulator", ErrModes))
 		}
+	}
+	if p.ActWithin < 0 {
+		errs = append(errs, errors.New("--act-within: not a time"))
 	}
 	if p.Pace < 1 || p.Pace > paceMost {
 		errs = append(errs, fmt.Errorf("--pace: from 1 to %d charges a second", paceMost))
