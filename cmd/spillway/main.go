@@ -39,6 +39,9 @@ type commands struct {
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
 	Refund    refundCommand    `cmd:"" help:"Give a donation's money back, whole or in part. Asked twice, done once."`
+	Gift      giftCommand      `cmd:"" help:"Book a gift that came by another road: a cheque, cash."`
+	Correct   correctCommand   `cmd:"" help:"Move money between two accounts of the journal, by an entry of its own."`
+	Reconcile reconcileCommand `cmd:"" help:"Hold the journal against the processor, to the minor unit; statements as CSV."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
@@ -164,7 +167,8 @@ func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
 	switch {
 	case cfg.LogLevel != nil:
 		level = *cfg.LogLevel
-	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"):
+	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"),
+		strings.HasPrefix(command, "reconcile"):
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}

@@ -208,6 +208,18 @@ func partsOf(m *payments.Movement, entryOf func(string) *journal.Entry) (*journa
 	return e, parts
 }
 
+// Refs are the refs of the entries that movements were booked as: what entryOf of
+// PayoutStatement.Payout is asked for.
+func Refs(movements []payments.Movement) []string {
+	var refs []string
+	for i := range movements {
+		if ref := refOf(&movements[i]); ref != "" {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
 // refOf is the ref of the entry that a balance transaction was booked as, "" for what
 // names no gift.
 func refOf(m *payments.Movement) string {
