@@ -42,8 +42,8 @@ func (p *Progress) Line() string {
 
 func (p *Progress) chargingLine() string {
 	c := p.Charging
-	text := fmt.Sprintf("charging: %s of %s at their end (%.0f/s, pace %.0f/s)  due %s  under way %s  donors asked %s",
-		count(c.All-c.Left()), count(c.All), p.ChargeRate, c.PerSecond, count(c.Waiting), count(c.Calling), count(c.Acting))
+	text := fmt.Sprintf("charging: %s of %s at their end (%.0f/s, pace %.0f/s)  due or under way %s  donors asked %s",
+		count(c.All-c.Left()), count(c.All), p.ChargeRate, c.PerSecond, count(c.Waiting+c.Calling), count(c.Acting))
 	if c.Left() == 0 && c.Feeless > 0 {
 		return text + "  fees to come " + count(c.Feeless)
 	}

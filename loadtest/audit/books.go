@@ -130,6 +130,7 @@ func (a *auditor) openTill(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("processor's books: %w", err)
 	}
+	a.result.withMoney()
 	t := &till{a: a, charges: map[ingest.ID][]Charge{}}
 	for _, c := range charges {
 		id, err := ingest.ParseID([]byte(c.Donation))
@@ -140,7 +141,6 @@ func (a *auditor) openTill(ctx context.Context) error {
 		t.charges[id] = append(t.charges[id], c)
 	}
 	a.till = t
-	a.result.withMoney()
 	return nil
 }
 

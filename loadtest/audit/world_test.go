@@ -297,7 +297,24 @@ type fakeLedger struct {
 	// doctor, when set, changes a total as it is read.
 	doctor func(slug string, t *Total)
 	fail   error
+	// entries and charges are both sides' books of the money.
+	entries []*Entry
+	charges []Charge
 }
+
+func (l *fakeLedger) Entries(_ context.Context, from, to ingest.ID, visit func(*Entry) error) error {
+	for _, e := range l.entries {
+		if !within(e.Donation, from, to) {
+			continue
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *fakeLedger) Charges(context.Context) ([]Charge, error) { return l.charges, nil }
 
 func newFakeLedger() *fakeLedger { return &fakeLedger{slots: map[string]*campaigns.SlotRow{}} }
 
