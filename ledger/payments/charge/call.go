@@ -54,6 +54,7 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 			pause(ctx, wait)
 			continue
 		}
+		began := time.Now() // no claim lapses sooner than ClaimFor from here
 		// Not ctx: a claim that was committed while ctx ended is still called.
 		bounded, cancel := ask(work)
 		claimed, expired, wait, err := d.book.Store.Claim(bounded, payments.ClaimRequest{
@@ -73,7 +74,7 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 			c := &claimed[i]
 			calls.Go(func() {
 				defer func() { <-slots }()
-				d.call(work, c)
+				d.call(work, c, began.Add(d.s.config.ClaimFor))
 			})
 		}
 		d.metrics.inFlight.Set(float64(len(slots)))
@@ -128,8 +129,10 @@ func (d *desk) params(c *payments.Charge) []byte {
 }
 
 // call makes one claimed call and books what came of it. When ctx ends before that
-// is committed, the claim lapses and somebody makes the same call again.
-func (d *desk) call(ctx context.Context, c *payments.Charge) {
+// is committed, the claim lapses and somebody makes the same call again. When this
+// process sleeps until the claim lapses, whoever has it now makes the call: what c
+// says of the calls before it is no longer true, and its key may be forgotten.
+func (d *desk) call(ctx context.Context, c *payments.Charge, lapses time.Time) {
 	d.hook(ParametersStored, c.Donation)
 	began, asOf := time.Now(), d.s.deps.Now()
 	kind, endpoint := "charge", endpointIntents
@@ -138,6 +141,10 @@ func (d *desk) call(ctx context.Context, c *payments.Charge) {
 	if c.LookFirst {
 		kind, endpoint, answer = "look", endpointReads, d.look(ctx, c)
 		clean = lookedNothing(answer)
+	}
+	if time.Now().After(lapses) && (!c.LookFirst || clean) {
+		d.log.Warn("a claim lapsed before its call was made: somebody else makes it", "donation", uuid(c.Donation), "attempt", c.AttemptNo)
+		return
 	}
 	if !c.LookFirst || clean {
 		kind, endpoint, answer = "charge", endpointIntents, d.charge(ctx, c)

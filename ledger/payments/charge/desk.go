@@ -23,7 +23,7 @@ type desk struct {
 	applier *applier
 	breaker *breaker
 	slowed  *slowdown
-	// made is signalled when attempts were made, so that they are claimed at once.
+	// made is signalled when attempts were made, so that they are claimed at once: see wake.
 	made chan struct{}
 
 	late    bool    // of the figures loop: the queue outlives its tokens
@@ -103,12 +103,17 @@ func (d *desk) expand(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	d.metrics.attemptsMade.Add(float64(made))
-	select {
-	case d.made <- struct{}{}:
-	default:
-	}
+	d.wake()
 	pause(ctx, time.Since(began))
 	return true, nil
+}
+
+// wake has the claim loop look at the queue now.
+func (d *desk) wake() {
+	select {
+	case d.made <- struct{}{}:
+	default: // it will look anyway
+	}
 }
 
 // ask is d's context for one question to the store.

@@ -91,3 +91,44 @@ func TestPoints_AreWhatAChargePasses(t *testing.T) {
 		t.Errorf("%q, not %q", passed, charge.Points)
 	}
 }
+
+// A process that sleeps between its claim and its call until the claim has lapsed leaves
+// the call to whoever has the claim then: it believes that no call was made before its
+// own, and would take the other one's traces for nobody's.
+func TestCall_ASleeperLeavesItsCallToOthers(t *testing.T) {
+	w := newWorld(t)
+	w.config.CallTimeout, w.config.ClaimFor = 100*time.Millisecond, 300*time.Millisecond
+	slept, wake := make(chan struct{}), make(chan struct{})
+	first := true
+	var mu sync.Mutex
+	w.hook = func(p charge.Point, _ [16]byte) {
+		mu.Lock()
+		sleeps := first && p == charge.ParametersStored
+		first = first && !sleeps
+		mu.Unlock()
+		if sleeps {
+			close(slept)
+			<-wake
+		}
+	}
+	believed := 0
+	w.stripe.answer = func(c *payments.Charge) (a payments.Answer, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.FirstCalledAt.IsZero() {
+			believed++
+		}
+		return a, false
+	}
+	d := w.books.record(1, "visa")
+	stop := w.run()
+	<-slept
+	stopOther := w.another()
+	w.books.wait(t, d, payments.StatusSucceeded)
+	close(wake)
+	stop()
+	stopOther()
+	if believed != 0 {
+		t.Error("the sleeper made its call after its claim had lapsed")
+	}
+}

@@ -43,8 +43,9 @@ func (d *desk) overdue(ctx context.Context) (more bool, err error) {
 // are not done. There is more when the store gave all it may and some of it was done.
 func (d *desk) applyFound(ctx context.Context, facts []payments.Fact, most int) (more bool, err error) {
 	results, err := d.apply(ctx, facts)
-	done := 0
+	done, due := 0, false
 	for i, r := range results {
+		due = due || r.Changed && r.Status == payments.StatusAccepted // another card
 		switch {
 		case r.err != nil:
 			d.metrics.setAside.Inc()
@@ -52,6 +53,9 @@ func (d *desk) applyFound(ctx context.Context, facts []payments.Fact, most int) 
 		case r.Verdict != payments.NotYet:
 			done++
 		}
+	}
+	if due {
+		d.wake()
 	}
 	return len(facts) >= most && done > 0, err
 }
