@@ -27,6 +27,14 @@ func openDay(t *testing.T) *day {
 	t.Helper()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir, "--pace", "1000")
+	eventually(t, func() error { // the front-end hears of campaigns after it is ready
+		for _, c := range demoCampaigns[:2] {
+			if status, body, err := get(run.HTTPURL + "/v1/campaigns/" + c.slug); err != nil || status != http.StatusOK {
+				return fmt.Errorf("%s: %d %s %v", c.slug, status, body, err)
+			}
+		}
+		return nil
+	})
 	return &day{t, dir, up, run}
 }
 
