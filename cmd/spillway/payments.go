@@ -118,6 +118,18 @@ func accountOf(p config.Processor) string {
 	return accountTest
 }
 
+// modeOf is which of the processor's two worlds a key is of: an endpoint may be told
+// events of both.
+func modeOf(p config.Processor) charge.Mode {
+	switch accountOf(p) {
+	case accountLive:
+		return charge.LiveMode
+	case accountTest:
+		return charge.TestMode
+	}
+	return charge.AnyMode
+}
+
 // simulatorKey is what the simulator is charged with when nobody gave a key: it is
 // no secret.
 const simulatorKey = "sk_test_spillway_simulator"
@@ -173,6 +185,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 		return err
 	}
 	group.Add("payments' slots", quickStop, slots.Close)
+	group.Go(ctx, "payments' rights", quickStop, func(ctx context.Context) error { return sayRights(ctx, slots, t.log) })
 	db, err := paymentsdb.Open(paymentsdb.Config{URL: t.database})
 	if err != nil {
 		return err
@@ -209,7 +222,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	webhooks := b.Webhooks()
 	group.Add("webhooks", quickStop, webhooks.Close)
 	service, err := charge.New(charge.Config{
-		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Holder: nodeName(),
+		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Mode: modeOf(t.processor), Holder: nodeName(),
 		StopTimeout: chargeStop, ActWithin: t.processor.ActWithin,
 	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Registerer: t.registry, Log: t.log})
 	if err != nil {

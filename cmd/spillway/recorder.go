@@ -49,6 +49,7 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 		return err
 	}
 	group.Add("ledger database", quickStop, db.Close)
+	group.Go(ctx, "ledger's rights", quickStop, func(ctx context.Context) error { return sayRights(ctx, db, r.log) })
 	campaigns, err := campaignsdb.Open(campaignsdb.Config{URL: r.database})
 	if err != nil {
 		return err
