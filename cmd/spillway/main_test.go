@@ -451,7 +451,8 @@ func TestRun_SaysWhatIsMissing(t *testing.T) {
 
 func TestRun_EveryCommandHasHelp(t *testing.T) {
 	for _, command := range [][]string{{}, {"--help"}, {"up", "--help"}, {"ingest", "--help"}, {"ledger", "--help"}, {"migrate", "--help"}, {"secrets", "--help"},
-		{"verify", "--help"}, {"rehearse", "--help"}, {"bench", "--help"}, {"payments", "--help"}, {"stripesim", "--help"}} {
+		{"verify", "--help"}, {"rehearse", "--help"}, {"bench", "--help"}, {"payments", "--help"}, {"stripesim", "--help"},
+		{"refund", "--help"}, {"gift", "--help"}, {"correct", "--help"}, {"reconcile", "compare", "--help"}} {
 		var stdout, stderr bytes.Buffer
 		if status := run(command, nil, &stdout, &stderr); status != 0 {
 			t.Errorf("%v: exit status %d: %s", command, status, &stderr)
