@@ -50,7 +50,7 @@ func (b *Book) Overdue(ctx context.Context, now time.Time, most int) ([]payments
 }
 
 // Stuck counts the payments whose call was made long enough ago to be asked about as
-// of now, and returns when the first of those calls was made, zero for none.
+// of now, and those captured as long ago whose fee is not known, and returns when the first of those calls was made, zero for none.
 // Errors: ledger.ErrUnavailable.
 func (b *Book) Stuck(ctx context.Context, now time.Time) (count int64, since time.Time, err error) {
 	var first *time.Time

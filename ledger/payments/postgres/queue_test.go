@@ -153,4 +153,18 @@ func TestStuck_CountsWhatTheProcessorIsAskedAbout(t *testing.T) {
 	if ago := time.Since(since); n != 3 || err != nil || ago < 3*time.Hour {
 		t.Errorf("with second cards: %d since %v, %v", n, since, err)
 	}
+	// A capture that an event told, without its fee, is asked about as well.
+	r.exec(t, "UPDATE attempts SET state = 7")
+	r.exec(t, "UPDATE payments SET charge = 'ch_1', captured_minor = 1, captured_at = now() - interval '1 minute'")
+	if n, _, err := r.Stuck(t.Context(), time.Now()); n != 0 || err != nil {
+		t.Errorf("a minute without a fee: %d, %v", n, err)
+	}
+	n, since, err = r.Stuck(t.Context(), time.Now().Add(2*time.Minute))
+	if ago := time.Since(since); n != 3 || err != nil || ago < 3*time.Hour {
+		t.Errorf("three minutes without a fee: %d since %v, %v", n, since, err)
+	}
+	r.exec(t, "UPDATE payments SET fee_minor = 0, fee_currency = 'USD'")
+	if n, _, err := r.Stuck(t.Context(), time.Now().Add(2*time.Minute)); n != 0 || err != nil {
+		t.Errorf("once the fee is known: %d, %v", n, err)
+	}
 }

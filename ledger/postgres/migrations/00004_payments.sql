@@ -60,6 +60,8 @@ CREATE TABLE payments (
 -- No index on charge: the journal finds a charge by its ref. Those to be canceled at
 -- the processor are few.
 CREATE INDEX payments_to_cancel ON payments (changed_at) WHERE cancel <> 0 AND intent <> '' AND charge = '';
+-- Those whose capture an event told, which does not say the fee: it is asked for.
+CREATE INDEX payments_feeless ON payments (captured_at) WHERE charge <> '' AND fee_minor IS NULL;
 
 -- One row for each confirmation token.
 CREATE TABLE attempts (
