@@ -421,7 +421,7 @@ func read(t testing.TB, r *bufio.Reader, raw string) *reply {
 		t.Fatalf("answer to %.200q: %v", raw, err)
 	}
 	out := &reply{status: answer.StatusCode, header: answer.Header, body: string(body), closes: answer.Close}
-	if len(body) > 0 && out.header.Get("Content-Type") != openapi.ContentType {
+	if kind := out.header.Get("Content-Type"); len(body) > 0 && kind != openapi.ContentType && kind != openapi.PageType {
 		if err := json.Unmarshal(body, &out.json); err != nil {
 			t.Fatalf("answer to %.200q is not JSON: %q", raw, body)
 		}

@@ -20,6 +20,12 @@ func (s *Server) document(ctx *fasthttp.RequestCtx) {
 	s.answer(ctx, fasthttp.StatusOK, []byte(openapi.ContentType), openapi.Document)
 }
 
+// docs answers GET /docs: the same for people.
+func (s *Server) docs(ctx *fasthttp.RequestCtx) {
+	s.answer(ctx, fasthttp.StatusOK, []byte(openapi.PageType), openapi.Page)
+	ctx.Response.Header.Set("Content-Security-Policy", openapi.PagePolicy)
+}
+
 // errDraining is why a server that is going away is not ready.
 var errDraining = errors.New("this front-end is shutting down")
 

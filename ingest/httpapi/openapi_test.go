@@ -138,6 +138,8 @@ func TestOpenAPI_EveryPromisedResponse(t *testing.T) {
 	give(request("GET", "/readyz", ""), 503)
 	give(request("GET", "/openapi.yaml", ""), 200)
 	give(request("POST", "/openapi.yaml", ""), 405)
+	give(request("GET", "/docs", ""), 200)
+	give(request("POST", "/docs", ""), 405)
 
 	for _, tag := range []string{"donations", "service"} {
 		if diff := cmp.Diff([]string(nil), fresh.Uncovered(tag, transport...)); diff != "" {
@@ -160,5 +162,14 @@ func TestOpenAPI_IsServed(t *testing.T) {
 	body, err := io.ReadAll(answer.Body)
 	if err != nil || string(body) != string(openapi.Document) || answer.Header.Get("Content-Type") != "application/yaml" {
 		t.Errorf("%d bytes of %q, %v", len(body), answer.Header.Get("Content-Type"), err)
+	}
+}
+
+// Its page runs nothing and loads nothing.
+func TestDocs_AreServedUnderAPolicy(t *testing.T) {
+	h := serve(t, options{})
+	r := h.send(t, request("GET", "/docs", ""))
+	if r.body != string(openapi.Page) || r.header.Get("Content-Security-Policy") != openapi.PagePolicy || r.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%d: %d bytes, %v", r.status, len(r.body), r.header)
 	}
 }

@@ -17,6 +17,7 @@ const (
 	alivePath      = "/healthz"
 	readyPath      = "/readyz"
 	openapiPath    = "/openapi.yaml"
+	docsPath       = "/docs"
 	attemptsLeaf   = "attempts" // below a donation
 )
 
@@ -46,12 +47,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		s.ready(ctx)
-	case string(path) == openapiPath:
+	case string(path) == openapiPath, string(path) == docsPath:
 		if !isRead(ctx) {
 			s.refuseMethod(ctx, routeHealth, "GET, HEAD")
 			return
 		}
 		s.giveBack(ctx)
+		if string(path) == docsPath {
+			s.docs(ctx)
+			return
+		}
 		s.document(ctx)
 	default:
 		s.giveBack(ctx)
