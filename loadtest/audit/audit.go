@@ -172,6 +172,7 @@ type campaign struct {
 	record.Campaign
 	rows, minor int64 // lines in the ledger, whatever became of them
 	counted     sums  // what the rows say that the total is
+	before      sums  // what they said when they were read first
 	slots       sums  // what the slots say
 	agreed      bool  // slots, rows and the public total were found equal
 	public      Total // as it was then, or as it was read last

@@ -456,6 +456,56 @@ func TestRun_TotalsThatMoveAreReadAgain(t *testing.T) {
 	}
 }
 
+// While gifts are being charged some fail between any two readings: a total that says
+// what was true in between is right, and one that was never true is not.
+func TestRun_TotalsMayFollowGiftsThatFailMeanwhile(t *testing.T) {
+	for name, c := range map[string]struct {
+		charged bool
+		doctor  func(*Total)
+		want    string
+	}{
+		"true in between":          {false, func(*Total) {}, ""},
+		"all was charged":          {true, func(*Total) {}, "I5 pledged"},
+		"one too few":              {false, func(t *Total) { t.Donations = 0 }, "I5 pledged"},
+		"one too many":             {false, func(t *Total) { t.Donations += 6 }, "I5 pledged"},
+		"a minor unit too few":     {false, func(t *Total) { t.PledgedMinor = 99 }, "I5 pledged"},
+		"more than was ever given": {false, func(t *Total) { t.PledgedMinor += 1000 }, "I5 pledged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.goodRows()
+			fails := int64(0)
+			w.total(river, func(tt *Total) {
+				if fails++; fails <= settleTries { // after the rows were read, and before the total
+					for _, d := range w.ledger.donations {
+						if d.ID == w.run.ID(row(fails)) {
+							w.fail(d)
+						}
+					}
+				}
+				s := w.ledger.slot2(w.slugs[river])
+				tt.Donations, tt.PledgedMinor = s.Donations, s.PledgedMinor
+				c.doctor(tt)
+			})
+			w.must(w.writer.End(record.End{At: w.now}))
+			w.must(w.writer.Close())
+			w.ledger.asOf = w.now.Add(w.skew)
+			cfg := w.config()
+			cfg.Charged = c.charged
+			r, err := Run(context.Background(), cfg)
+			w.must(err)
+			var want []string
+			if c.want != "" {
+				want = append(want, c.want)
+			}
+			wantBroken(t, r, want...)
+			if fails != settleTries {
+				t.Errorf("the total was read %d times", fails)
+			}
+		})
+	}
+}
+
 func TestRun_ErrorsAreReturned(t *testing.T) {
 	w := newWorld(t)
 	w.goodRun()
