@@ -186,3 +186,37 @@ func TestRefund(t *testing.T) {
 	}
 	d.up.stop()
 }
+
+// With nobody there to carry it out, a refund is stored, and says so; asked again it is
+// the same one.
+func TestRefund_IsNotKnownYetWithoutPayments(t *testing.T) {
+	dir := dataFolder(t)
+	up, run := startUp(t, dir, "--no-payments")
+	d := &day{t, dir, up, run}
+	gift := donor(t, run.HTTPURL, "a-gift-that-nobody-charges", "ctoken_card_visa_1")
+	wantTotal(t, run.HTTPURL, 1)
+	command := func() string {
+		said := d.wants(int(exitUnknown), "not known yet", "refund", gift.gift.ID, "--wait", "1s", "--actor", "ann", "--reason", "too early")
+		stored, _, _ := strings.Cut(said, "\n")
+		return stored
+	}
+	first := command()
+	if again := command(); again != first || !strings.HasPrefix(first, "stored: command ") {
+		t.Errorf("%q, then %q", first, again)
+	}
+	payer := launch(t, "payments", "--nats-url", run.NATSURL, "--database-url", run.DatabaseURL, "--simulator", run.SimulatorURL)
+	// It was asked before anything was captured, or after: either is carried out once.
+	eventually(t, func() error {
+		status, said := d.does("refund", gift.gift.ID, "--actor", "ann", "--reason", "too early")
+		if status != 0 || !strings.Contains(said, "USD 50.00") {
+			return fmt.Errorf("exit status %d: %s", status, said)
+		}
+		return nil
+	})
+	gift.waits(payments.StatusRefunded)
+	if n := d.ask("SELECT count(*)::text FROM spillway.refunds"); n != "1" {
+		t.Errorf("%s refunds", n)
+	}
+	payer.stop()
+	up.stop()
+}
