@@ -35,9 +35,16 @@ func rehearseOnce(t *testing.T, args ...string) (int, loadtest.Report, *child) {
 func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
 	temporary := filepath.Dir(dataFolder(t)) // open to the database's user
 	t.Setenv("TMPDIR", temporary)
-	status, report, c := rehearseOnce(t, "--rate", "200", "--for", "2s")
+	status, report, c := rehearseOnce(t, "--rate", "200", "--for", "2s", "--declines", "10%", "--storms", "500ms/2s")
 	if status != 0 || !report.Holds || report.Sending.Accepted != 400 || !report.Audit.Sums.Complete {
 		t.Errorf("status %d, %q, %+v", status, report.Failures, report.Sending)
+	}
+	m := report.Charging
+	if m == nil || !m.Ended || m.Calls < 400 || m.Allowed != 250 || report.Audit.Money == nil {
+		t.Fatalf("charging: %+v, money: %+v", m, report.Audit.Money)
+	}
+	if words := report.Audit.Money.Statuses; words["succeeded"] < 300 || words["failed declined"] == 0 || words["failed refused"] != report.Audit.Money.TooSmallCount {
+		t.Errorf("what became of the donations: %v, %d too small", words, report.Audit.Money.TooSmallCount)
 	}
 	for _, text := range []string{"The proof holds", "400 rows", "I9"} {
 		if !strings.Contains(c.stdout.String(), text) {
@@ -47,6 +54,30 @@ func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(temporary, "spillway-rehearsal-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestRehearse_FaultsAreReadAsPeopleWriteThem reads each flag's words.
+func TestRehearse_FaultsAreReadAsPeopleWriteThem(t *testing.T) {
+	for text, want := range map[string]percent{"5%": 0.05, "0.05": 0.05, "0": 0, "100%": 1, "0.5%": 0.005, "101%": -1, "-1%": -1, "5": -1, "": -1, "NaN": -1, "x%": -1} {
+		got := percent(-1)
+		if err := got.UnmarshalText([]byte(text)); (err != nil) != (want < 0) || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]storms{"3s/30s": {3 * time.Second, 30 * time.Second}, "30s/3s": {}, "3s": {}, "": {}, "0s/3s": {}, "3/30": {}} {
+		var got storms
+		if err := got.UnmarshalText([]byte(text)); (err != nil) != (want == storms{}) || err == nil && got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]webhookFaults{
+		"lost=3%,twice=5%,late=10%": {0.03, 0.05, 0.1}, "late=1": {late: 1}, "": {}, "lost": {}, "lost=3%,": {}, "never=3%": {},
+	} {
+		var got webhookFaults
+		if err := got.UnmarshalText([]byte(text)); (err != nil) != (want == webhookFaults{}) || err == nil && got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
 	}
 }
 
