@@ -68,7 +68,7 @@ Examples:
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
         --storms 3s/30s --webhooks lost=3%,twice=5%,late=10%
-    spillway rehearse --rate 25 --for 10m --pace 25
+    spillway rehearse --rate 250 --for 1m --pace 25
     spillway rehearse --rate 5000 --for 1m --charging off
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume

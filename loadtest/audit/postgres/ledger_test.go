@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"spillway/campaigns"
 	"spillway/deploy/onebox/pgtest"
 	"spillway/ingest"
@@ -137,6 +139,8 @@ func TestLedger_ReadsBackWhatTheRecorderWrote(t *testing.T) {
 		t.Errorf("counted %d, %v", n, err)
 	}
 
+	readsThePayments(t, ctx, url, ours[0].ID, ours[1].ID)
+
 	// A view is of one moment, and what the visitor says goes up.
 	other := donation("later", ingest.Line{Campaign: "run-1-a", AmountMinor: 1})
 	if _, _, err := book.Record(ctx, lease, []*envelope.Donation{other}, nil); err != nil {
@@ -149,6 +153,73 @@ func TestLedger_ReadsBackWhatTheRecorderWrote(t *testing.T) {
 	sentinel := errors.New("enough")
 	if err := l.Donations(ctx, "run-1-", lo, hi, func(*audit.Donation) error { return sentinel }); !errors.Is(err, sentinel) {
 		t.Errorf("visitor's error: %v", err)
+	}
+}
+
+// readsThePayments gives the first of a run's two donations a capture with an entry,
+// and the second a declined attempt, and reads both back.
+func readsThePayments(t *testing.T, ctx context.Context, url string, charged, declined ingest.ID) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	at := time.Date(2026, 11, 22, 12, 0, 1, 0, time.UTC)
+	for _, sql := range []string{
+		`INSERT INTO rehearsal.payments (donation_id, intent, charge, captured_minor, captured_at, attempt_no, status, lines_refunded)
+			VALUES ($1, 'pi_1', 'ch_1', 530, $3, 1, 'succeeded', '{40}'), ($2, 'pi_2', '', 0, NULL, 1, 'failed', NULL)`,
+		`INSERT INTO rehearsal.attempts (donation_id, attempt_no, state, source, token, token_expires_at, not_before, changed_at, calls)
+			VALUES ($1, 1, 7, 1, 't', $3, $3, $3, 2), ($2, 1, 5, 1, 't', $3, $3, $3, 1)`,
+		`INSERT INTO rehearsal.entries (n, slot, occurred_at, donation_id, kind, ref, accounts, currencies, amounts, prev, hash)
+			SELECT 1, 1, $3, $1, 'capture', 'capture:ch_1', '{processor:stripe,gifts:run-1-a}', '{USD,USD}', '{530,-530}', decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex')
+			WHERE $2::uuid IS NOT NULL`,
+	} {
+		if _, err := conn.Exec(ctx, sql, [16]byte(charged), [16]byte(declined), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, end, err := Begin(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	read := map[ingest.ID]audit.Payment{}
+	if err := l.Find(ctx, []ingest.ID{charged, declined}, func(d *audit.Donation) error { read[d.ID] = d.Payment; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if p := read[charged]; p.Status != "succeeded" || p.Charge != "ch_1" || p.Intent != "pi_1" || p.CapturedMinor != 530 || p.FeeKnown || !p.FellAt.IsZero() || p.Falls != 0 ||
+		!slices.Equal(p.RefundedMinor, []int64{40}) || p.LostMinor != nil {
+		t.Errorf("charged: %+v", p)
+	}
+	if p := read[declined]; p.Status != "failed" || p.Charge != "" || !p.FellAt.Equal(at) || p.Falls != 1 || p.RefundedMinor != nil || p.Pledged() {
+		t.Errorf("declined: %+v", p)
+	}
+	var entries []audit.Entry
+	if err := l.(audit.Journal).Entries(ctx, charged, charged, func(e *audit.Entry) error { entries = append(entries, *e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Ref != "capture:ch_1" || entries[0].Donation != charged || !slices.Equal(entries[0].Amounts, []int64{530, -530}) {
+		t.Errorf("entries %+v", entries)
+	}
+	till := Till{URL: func() (string, error) { return url, nil }}
+	defer till.Close()
+	c, err := till.State(ctx, "run-1-")
+	if err != nil || c.All != 2 || c.Captured != 1 || c.Feeless != 1 || c.Left() != 0 || c.Calls != 3 || c.PerSecond != 0 || time.Since(c.At).Abs() > time.Hour {
+		t.Errorf("state %+v, %v", c, err)
+	}
+	if _, err := conn.Exec(ctx, "UPDATE rehearsal.payments SET status = 'requires_action' WHERE donation_id = $1", [16]byte(declined)); err != nil {
+		t.Fatal(err)
+	}
+	acting, err := till.Acting(ctx, "run-1-")
+	if err != nil || len(acting) != 1 || acting[0] != (audit.Acting{Donation: declined, Intent: "pi_2"}) {
+		t.Errorf("acting %+v, %v", acting, err)
+	}
+	if other, err := till.Acting(ctx, "run-2-"); err != nil || len(other) != 0 {
+		t.Errorf("another run's: %+v, %v", other, err)
+	}
+	if c, err := till.State(ctx, "run-2-"); err != nil || c.All != 1 || c.Waiting != 1 {
+		t.Errorf("another run's: %+v, %v", c, err)
 	}
 }
 
