@@ -112,6 +112,13 @@ func TestReconcile_ADayToTheCent(t *testing.T) {
 		t.Errorf("rows of %s: %v", a, sums)
 	}
 
+	eventually(t, func() error { // payments compares by itself, from its start on
+		_, body, err := get(d.run.OpsURL + "/metrics")
+		if err != nil || !strings.Contains(string(body), "\nreconcile_passed_timestamp_seconds 1") || !strings.Contains(string(body), "\nreconcile_differences 0\n") {
+			return fmt.Errorf("not compared yet, %v", err)
+		}
+		return nil
+	})
 	d.payout(kept)
 	d.up.stop()
 }
