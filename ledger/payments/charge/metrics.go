@@ -58,7 +58,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		perSecond:       gauge("charge_pace_per_second", "The pace of charges as it is now."),
 		inFlight:        gauge("charge_calls_in_flight", "Calls of this process under way, as of its last claim."),
 		away:            gauge("charge_processor_away", "1 while this process takes the processor to be away and only probes it."),
-		stuck:           gauge("charge_stuck", "Payments that wait for an answer, once the first of them has waited for more than an hour; 0 before."),
+		stuck:           gauge("charge_stuck", "Payments that wait for an answer, or for the fee of their capture, once the first of them has waited for more than an hour; 0 before."),
 		sweptThrough:    gauge("charge_swept_through_timestamp_seconds", "Up to when the processor's events were compared with ours, in Unix seconds."),
 		attemptsMade:    counter("charge_attempts_made_total", "Attempts made of recorded donations."),
 		setAside:        counter("charge_set_aside_total", "Events, commands and answers that cannot be applied: each needs a person."),
