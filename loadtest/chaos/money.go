@@ -24,6 +24,9 @@ var errMoney = errors.New("the books do not agree")
 // told are asked for after two to three minutes, and the queue is worked off at the pace.
 const drainWait = 8 * time.Minute
 
+// moneyNote is where the trial leaves what the books come to.
+const moneyNote = "money"
+
 // drainPoll is how often the books are asked whether all of it is final.
 const drainPoll = 200 * time.Millisecond
 
@@ -53,7 +56,7 @@ func (t *Trial) drained(ctx context.Context, feeless []string) error {
 	t.Logf("every donation is final after %v", time.Since(began).Round(time.Millisecond))
 	sums, err := t.Rig.Money(ctx, feeless != nil)
 	if sums != nil {
-		t.Notes["money"] = sums
+		t.Notes[moneyNote] = sums
 		t.Logf("money: %+v", *sums)
 	}
 	if errors.Is(err, errMoney) {
