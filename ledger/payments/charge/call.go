@@ -151,6 +151,15 @@ func (d *desk) call(ctx context.Context, c *payments.Charge, lapses time.Time) {
 	}
 	d.hook(AnswerReceived, c.Donation)
 	d.metrics.call(kind, answer, time.Since(began))
+	if kind == "charge" && !clean && answer.Intent != nil && answer.Intent.Status == payments.IntentRequiresAction {
+		// The answer to a repeat is the first one, from the processor's memory of the key.
+		// The donor may have failed since, and the event that told so has gone by: it
+		// never ends an attempt whose call has no answer yet. So see how it stands now.
+		asked := d.s.deps.Now()
+		if now := d.look(ctx, c); now.Intent != nil {
+			answer, asOf = now, asked
+		}
+	}
 	d.breaker.note(answer)
 	d.heed(ctx, endpoint, answer)
 	fact := factOf(c, answer, clean, asOf, d.s.deps.Now())

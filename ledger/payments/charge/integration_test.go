@@ -112,3 +112,23 @@ func TestIntegration_TwoProcessesShareTheQueue(t *testing.T) {
 		t.Errorf("%d calls were made twice though nobody died", n)
 	}
 }
+
+// TestIntegration_ADonorFailsBeforeTheCallIsAnswered loses the answer that asks for the
+// donor, who fails meanwhile; the event of that goes by. The repeat is answered from
+// memory, as if the donor were still to act, and the donor is told the truth.
+func TestIntegration_ADonorFailsBeforeTheCallIsAnswered(t *testing.T) {
+	r := newRealRig(t, stripesim.Config{Faults: stripesim.Faults{
+		ResetRate: 1, Donors: stripesim.Donors{After: stripesim.Span(50 * time.Millisecond), FailRate: 1},
+	}}, 100)
+	config := tillConfig
+	config.SweepEvery = time.Hour // which would find it in the end
+	r.start(config)
+	r.give(3, "ctoken_card_authenticationRequired")
+	eventually(t, "the donors have failed, and the events are known", func() bool {
+		return r.ask("SELECT count(*) FROM processor_events WHERE type = 'intent'") >= 6 // that they have to act, that they failed
+	})
+	if err := r.sim.SetFaults(stripesim.Faults{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "they are told", func() bool { return r.count("failed") == 3 })
+}
