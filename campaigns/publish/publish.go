@@ -11,9 +11,11 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +83,7 @@ type Publisher struct {
 	held  map[string]int64 // slug -> revision of the last message that the broker holds
 	ready chan struct{}    // closed when all of those were seen once
 	once  sync.Once
+	told  atomic.Bool // a whole round has succeeded
 
 	// Owned by Run.
 	wanted   map[string]*campaigns.Campaign // as the database has them
@@ -117,7 +120,13 @@ func (p *Publisher) Run(ctx context.Context) error {
 	stubs := time.NewTicker(p.cfg.StubsEvery)
 	defer stubs.Stop()
 	for {
-		p.try(ctx, "publish campaigns", p.round)
+		p.try(ctx, "publish campaigns", func(ctx context.Context) error {
+			err := p.round(ctx)
+			if err == nil {
+				p.told.Store(true)
+			}
+			return err
+		})
 		select {
 		case <-ctx.Done():
 			return nil
@@ -172,6 +181,18 @@ func (p *Publisher) try(ctx context.Context, what string, do func(context.Contex
 	p.failing[what] = true
 	// The database may come back as an older one: read it anew.
 	p.revision, p.compared = 0, false
+}
+
+// ErrNotPublished says that the broker may not hold all campaigns of the database yet.
+var ErrNotPublished = errors.New("campaigns are not published yet")
+
+// Published is nil once the broker holds every campaign that the database held when
+// Run began, and ErrNotPublished before.
+func (p *Publisher) Published() error {
+	if !p.told.Load() {
+		return ErrNotPublished
+	}
+	return nil
 }
 
 // round reads what changed and publishes what the broker does not hold.

@@ -298,3 +298,28 @@ func TestRun_LooksForStubsInBothBooks(t *testing.T) {
 		}
 	})
 }
+
+// Published says yes only once the broker holds what the database held.
+func TestPublished_WaitsForTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := &database{}, &stream{refuse: true}
+		d.put("a", "a")
+		p := New(Config{}, d, b, slog.New(slog.DiscardHandler), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = p.Run(ctx) })
+		rounds()
+		if err := p.Published(); !errors.Is(err, ErrNotPublished) {
+			t.Errorf("the broker refuses, and Published says %v", err)
+		}
+		b.mu.Lock()
+		b.refuse = false
+		b.mu.Unlock()
+		rounds()
+		if err := p.Published(); err != nil {
+			t.Errorf("the broker holds all, and Published says %v", err)
+		}
+		cancel()
+		wg.Wait()
+	})
+}

@@ -31,6 +31,9 @@ type recorder struct {
 	log      *slog.Logger
 	// idle leaves recording to other processes; everything else is done.
 	idle bool
+
+	// published is nil once front-ends can know every campaign; start sets it.
+	published func() error
 }
 
 // say tells a person what was started.
@@ -59,7 +62,9 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
-	group.Go(ctx, "news of campaigns", quickStop, publish.New(publish.Config{}, campaigns, b, r.log, r.registry).Run)
+	news := publish.New(publish.Config{}, campaigns, b, r.log, r.registry)
+	r.published = news.Published
+	group.Go(ctx, "news of campaigns", quickStop, news.Run)
 	group.Go(ctx, "states of donations", quickStop, func(ctx context.Context) error {
 		return b.ServeDonations(ctx, func(ctx context.Context, ids []ingest.ID) (map[ingest.ID]ledger.State, error) {
 			return states(ctx, db, ids)

@@ -118,7 +118,8 @@ func (u *up) start(ctx context.Context) error {
 	if err := u.progress.step("schema", func() error { return migrate(ctx, u.run.DatabaseURL) }, func() string { return "up to date" }); err != nil {
 		return err
 	}
-	if u.DatabaseURL == "" || u.Demo {
+	demo := u.DatabaseURL == "" || u.Demo
+	if demo {
 		if err := u.progress.step("giving day", func() error { return openDemo(ctx, u.run.DatabaseURL, time.Now()) },
 			func() string { return fmt.Sprintf("%d campaigns", len(demoCampaigns)) }); err != nil {
 			return err
@@ -128,7 +129,13 @@ func (u *up) start(ctx context.Context) error {
 		broker:   brokerAt(u.Broker, u.Topology, u.embedded, "spillway ledger "+nodeName()),
 		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log, idle: u.NoLedger,
 	}
-	if err := u.progress.step("ledger", func() error { return r.start(ctx, u.group) }, r.say); err != nil {
+	if err := u.progress.step("ledger", func() error {
+		if err := r.start(ctx, u.group); err != nil || !demo {
+			return err
+		}
+		// A front-end that starts before would be ready without them, and say 404.
+		return u.await(ctx, r.published)
+	}, r.say); err != nil {
 		return err
 	}
 	f := &frontEnd{
