@@ -59,9 +59,17 @@ func writeReport(path string, report *bench.Report) error {
 	return errors.Join(report.WriteJSON(f), f.Close())
 }
 
-// runningUp finds the `up` of a data folder.
+// runFilePatience is how long after an `up` takes donations it may take to write
+// where everything is: the processor's address comes last.
+const runFilePatience = 30 * time.Second
+
+// runningUp finds the `up` of a data folder, which takes donations already.
 func runningUp(data string) (bench.Running, error) {
 	run, err := onebox.ReadRun(data)
+	for deadline := time.Now().Add(runFilePatience); errors.Is(err, onebox.ErrNotRunning) && time.Now().Before(deadline); {
+		time.Sleep(readyPoll)
+		run, err = onebox.ReadRun(data)
+	}
 	if err != nil {
 		return bench.Running{}, err
 	}

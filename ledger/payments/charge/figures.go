@@ -2,6 +2,7 @@ package charge
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -16,6 +17,8 @@ func (d *desk) figures(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	d.queued.Store(q.Due)
+	d.perSecond.Store(int64(math.Ceil(q.PerSecond)))
 	m := d.metrics
 	m.queueDue.Set(float64(q.Due))
 	m.queueUnexpanded.Set(float64(q.Unexpanded))
