@@ -320,11 +320,22 @@ func (r *rehearsal) drain(ctx context.Context) error {
 	}
 	need := last.Add(max(0, ahead) + drainSkew)
 	slug := r.plan.campaigns[0].Slug
+	const (
+		backlogTimeout  = 5 * time.Second  // of one question
+		backlogPatience = 15 * time.Second // with a broker that does not answer
+	)
 	moved, newest := time.Now(), time.Time{}
 	for {
 		backlog, err := int64(0), error(nil)
 		if r.deps.Backlog != nil {
-			backlog, err = r.deps.Backlog(ctx)
+			asked, cancel := context.WithTimeout(ctx, backlogTimeout)
+			backlog, err = r.deps.Backlog(asked)
+			cancel()
+		}
+		if err != nil && ctx.Err() == nil && time.Since(begun) > backlogPatience {
+			// The broker that was named is gone for good, such as one that came back at
+			// another address: the totals' own age says what is recorded.
+			backlog, err = 0, nil
 		}
 		t, totalErr := r.reader.Total(ctx, slug)
 		if err == nil && totalErr == nil && backlog == 0 && t.AsOf.After(need) {
