@@ -19,9 +19,14 @@ type Campaign struct {
 	Name         string
 	Event        string // slug of the giving day it belongs to
 	Organisation string // who receives, as donors read it
-	Parent       string // slug, "" for none
-	Currency     money.Currency
-	GoalMinor    int64 // 0 for none
+	// LegalName and TaxNumber are the organisation's, as a receipt has them; "" when not known.
+	LegalName, TaxNumber string
+	Story                string // plain text, an empty line between paragraphs; at most StoryCharsMax
+	// Image is the key of a picture, 32 hex digits of the SHA-256 of its bytes; "" for none.
+	Image     string
+	Parent    string // slug, "" for none
+	Currency  money.Currency
+	GoalMinor int64 // 0 for none
 	// MinMinor and MaxMinor bound one line, in minor units; 0 for no bound beyond the contract's.
 	MinMinor, MaxMinor int64
 	// StartsAt and EndsAt bound giving, [start, end); a zero EndsAt never ends.

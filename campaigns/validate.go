@@ -3,8 +3,6 @@ package campaigns
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 )
 
 // NameCharsMax is the longest name of a campaign, an event or an organisation, in
@@ -33,10 +31,19 @@ func (c *Campaign) Validate() error {
 	if c.Name == "" {
 		fault("it has no name")
 	}
-	for _, text := range []struct{ what, value string }{{"name", c.Name}, {"organisation", c.Organisation}} {
-		if !utf8.ValidString(text.value) || strings.ContainsRune(text.value, 0) || utf8.RuneCountInString(text.value) > NameCharsMax {
-			fault("the %s must be at most %d characters of UTF-8 without NUL", text.what, NameCharsMax)
+	for _, text := range []struct {
+		what, value string
+		charsMax    int
+	}{
+		{"name", c.Name, NameCharsMax}, {"organisation", c.Organisation, NameCharsMax}, {"legal name", c.LegalName, NameCharsMax},
+		{"tax number", c.TaxNumber, NameCharsMax}, {"story", c.Story, StoryCharsMax},
+	} {
+		if !validText(text.value, text.charsMax) {
+			fault("the %s must be at most %d characters of UTF-8 without NUL", text.what, text.charsMax)
 		}
+	}
+	if c.Image != "" && !ValidMediaKey(c.Image) {
+		fault("the image is named by %d hex digits", MediaKeyBytes)
 	}
 	if !c.Currency.Valid() {
 		fault("%q is not a currency that gifts can be made in", string(c.Currency))
@@ -51,4 +58,20 @@ func (c *Campaign) Validate() error {
 		fault("it ends at %v, not after it starts", c.EndsAt.UTC())
 	}
 	return errors.Join(errs...)
+}
+
+// MediaKeyBytes is the length of a picture's key.
+const MediaKeyBytes = 32
+
+// ValidMediaKey tells whether s may name a picture: MediaKeyBytes lower-case hex digits.
+func ValidMediaKey(s string) bool {
+	if len(s) != MediaKeyBytes {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
