@@ -1,5 +1,10 @@
 package money
 
+import (
+	"maps"
+	"slices"
+)
+
 // Currency is an ISO 4217 code in capitals, one of those in the table below.
 type Currency string
 
@@ -49,3 +54,6 @@ func (c Currency) Exponent() int { return currencies[c].exponent }
 
 // MinimumMinor is the least that the processor charges, in minor units.
 func (c Currency) MinimumMinor() int64 { return currencies[c].minimum }
+
+// Currencies returns every currency in the table, in the order of their codes.
+func Currencies() []Currency { return slices.Sorted(maps.Keys(currencies)) }

@@ -76,6 +76,7 @@ var spillway = rules{
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 		// What the sections of the console share, and how a request to it is made and answered.
 		"campaigns/console/frame": contracts,
+		"ledger/search":           contracts, // what may be looked up, and how texts are made comparable
 		// What the ledger's two adapters agree on about their one database; no SQL of either.
 		"ledger/postgres/session": contracts,
 		// The one way in which every adapter with tables brings them to its version.
@@ -125,6 +126,7 @@ var spillway = rules{
 	},
 	tools: map[string]ring{
 		"github.com/prometheus/client_golang": services,
+		"golang.org/x/text":                   contracts,
 		"golang.org/x/sync":                   services,
 	},
 	testOnly: []string{
