@@ -1,0 +1,75 @@
+// Amounts are whole numbers of minor units (cents). The contract's largest has eight
+// digits, so every product here is far below 2^53 and exact.
+import { page } from "./page.js";
+
+// The contract's largest amount, in minor units.
+export const amountMax = 99999999;
+
+const formats = new Map();
+
+function format(currency, digits) {
+  const name = currency + digits;
+  let f = formats.get(name);
+  if (!f) {
+    f = new Intl.NumberFormat(document.documentElement.lang || undefined, {
+      style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits,
+    });
+    formats.set(name, f);
+  }
+  return f;
+}
+
+// exponent is how many decimal digits the currency's minor unit has (ISO 4217).
+export function exponent(currency) {
+  if (page.campaign?.currency === currency) return page.campaign.exponent;
+  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+}
+
+// money writes an amount in full, "$50.00"; whole leaves out digits that are zeros.
+export function money(minor, currency, whole) {
+  const scale = 10 ** exponent(currency);
+  return format(currency, whole && minor % scale === 0 ? 0 : exponent(currency)).format(minor / scale);
+}
+
+// plain writes an amount as it is typed, "50.00" or "50".
+export function plain(minor, currency) {
+  const digits = exponent(currency);
+  const scale = 10 ** digits;
+  return minor % scale === 0 ? String(minor / scale) : (minor / scale).toFixed(digits);
+}
+
+// read understands what people type: "50", "12.5", "12,50", "1,234.00", "1 234,00". It
+// returns minor units, NaN for anything else. A separator is a decimal one when as many
+// digits follow it as the currency has, or fewer; three digits behind it are thousands.
+export function read(text, currency) {
+  const digits = exponent(currency);
+  const t = text.replace(/[\s'’\u00a0]|^\p{Sc}|\p{Sc}$/gu, "");
+  const [, whole, , part = ""] = /^(\d+(?:[.,]\d{3})*)(?:([.,])(\d{1,2}))?$/.exec(t) || [];
+  if (whole === undefined || part.length > digits) return NaN;
+  const minor = Number(whole.replace(/[.,]/g, "") + part.padEnd(digits, "0"));
+  return minor <= amountMax * 10 ? minor : NaN;
+}
+
+// cover is the least amount that, added to sum, leaves sum when the processor has taken
+// its fee of the whole:
+//
+//   fee(x) = floor((x * basis_points + 5000) / 10000) + fixed_minor
+//   cover  = min { c >= 0 : (sum + c) - fee(sum + c) >= sum }
+//
+// The rates are the page's data, "fee", as the installation was told them. x - fee(x)
+// never falls when x rises, so the least one is found beside the real solution.
+export function cover(sum, fee) {
+  const taken = (x) => Math.floor((x * fee.basis_points + 5000) / 10000) + fee.fixed_minor;
+  let total = Math.floor(((sum + fee.fixed_minor) * 10000) / (10000 - fee.basis_points));
+  while (total - taken(total) < sum) total++;
+  while (total > sum && total - 1 - taken(total - 1) >= sum) total--;
+  return total - sum;
+}
+
+// presets are amounts to choose from, within the bounds of the campaign.
+export function presets(campaign) {
+  const unit = 10 ** campaign.exponent * ({ JPY: 100, HUF: 400, CZK: 20, INR: 20, MXN: 20, THB: 20, DKK: 10, NOK: 10, SEK: 10 }[campaign.currency] || 1);
+  const inside = (m) => m >= (campaign.min_minor || 1) && m <= (campaign.max_minor || amountMax);
+  const usual = [25, 50, 100, 250].map((n) => n * unit).filter(inside);
+  return usual.length > 1 ? usual : [1, 2, 5, 10].map((n) => n * (campaign.min_minor || unit)).filter(inside);
+}
