@@ -70,36 +70,44 @@ var spillway = rules{
 	rings: map[string]ring{
 		"ingest/envelope":  contracts,
 		"ingest/keyring":   contracts,
+		"ingest/bundle":    contracts,
 		"ingest/problem":   contracts,
 		"ingest/openapi":   contracts, // the public contract as a document
 		"campaigns/wire":   contracts,
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 		// What the sections of the console share, and how a request to it is made and answered.
 		"campaigns/console/frame": contracts,
+		"campaigns/status":        contracts, // what processes tell the console about themselves
 		"ledger/search":           contracts, // what may be looked up, and how texts are made comparable
 		// What the ledger's two adapters agree on about their one database; no SQL of either.
 		"ledger/postgres/session": contracts,
+		// Waiting between tries serves like the standard library; every service may.
+		"ledger/backoff": contracts,
 		// The one way in which every adapter with tables brings them to its version.
 		"ledger/postgres/migration": contracts,
 
-		"ingest/admission":       services,
-		"ingest/httpapi":         services,
-		"ingest/webhook":         services,
-		"ledger/consumer":        services,
-		"ledger/payments/charge": services,
-		"ledger/verify":          services,
-		"ledger/reconcile":       services,
-		"campaigns/directory":    services,
-		"campaigns/publish":      services,
-		"campaigns/live":         services,
-		"campaigns/httpapi":      services,
-		"cache/feed":             services,
+		"ingest/admission":        services,
+		"ingest/httpapi":          services,
+		"ingest/webhook":          services,
+		"ledger/consumer":         services,
+		"ledger/payments/charge":  services,
+		"ledger/verify":           services,
+		"ledger/search/projector": services,
+		"ledger/reconcile":        services,
+		"campaigns/directory":     services,
+		"campaigns/publish":       services,
+		"campaigns/live":          services,
+		"campaigns/httpapi":       services,
+		"cache/feed":              services,
+
+		"campaigns/status/meter": services,
 
 		"ingest/broker":             adapters,
 		"ledger/postgres":           adapters,
 		"ledger/payments/stripe":    adapters,
 		"ledger/payments/postgres":  adapters,
 		"ledger/verify/postgres":    adapters,
+		"ledger/search/postgres":    adapters,
 		"ledger/reconcile/postgres": adapters,
 		"campaigns/postgres":        adapters,
 		"cache":                     adapters,
