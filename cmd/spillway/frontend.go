@@ -54,6 +54,9 @@ type frontEnd struct {
 	listener net.Listener
 	registry prometheus.Registerer
 	log      *slog.Logger
+	// simulator is the address of the simulated processor, "" until it listens; nil
+	// where a real one charges, or none.
+	simulator func() string
 
 	server *httpapi.Server
 	// ready tells whether donations can be taken and pages shown.
@@ -98,11 +101,15 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	demo := func(*fasthttp.RequestCtx) bool { return false }
+	if f.simulator != nil {
+		demo = (&bank{simulator: f.simulator, secrets: f.secrets, states: b, log: f.log}).handle
+	}
 	f.server, err = httpapi.New(httpapi.Config{}, httpapi.Deps{
 		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
 		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
-		Next:       func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) },
+		Next:       func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) || demo(ctx) },
 		Bodies:     map[string]int{webhook.Path: webhook.BodyBytesMax},
 		Checks:     []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
 		Registerer: f.registry, Log: f.log,

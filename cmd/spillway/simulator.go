@@ -30,18 +30,36 @@ func (u *up) processor(ctx context.Context) error {
 	switch {
 	case u.Simulator != "":
 		u.run.SimulatorURL = u.Simulator
+		u.simulatorURL.Store(u.Simulator)
 		u.progress.note("processor   a simulator at %s", u.Simulator)
 		return nil
 	case u.StripeKey != "":
 		u.progress.note("processor   Stripe, %s", map[bool]string{true: "live: real money", false: "test mode"}[u.Live()])
 		return nil
-	case u.DatabaseURL != "" && !u.Demo:
+	case !u.simulated():
 		// Gifts of a database that was named are not told to be paid by a simulator
 		// that nobody asked for.
 		u.progress.note("processor   none: gifts stay accepted until SPILLWAY_STRIPE_KEY or --simulator is given")
 		return nil
 	}
 	return u.progress.step("processor", func() error { return u.simulate(ctx) }, func() string { return "is simulated; no money moves" })
+}
+
+// simulated tells whether cards are charged at a simulator, here or elsewhere.
+func (u *up) simulated() bool {
+	return u.Simulator != "" || u.StripeKey == "" && (u.DatabaseURL == "" || u.Demo)
+}
+
+// simulatorAddress is what the front-end finds the simulator by, nil without one. The
+// front-end starts first.
+func (u *up) simulatorAddress() func() string {
+	if !u.simulated() {
+		return nil
+	}
+	return func() string {
+		address, _ := u.simulatorURL.Load().(string)
+		return address
+	}
 }
 
 // simulate starts the simulator and makes it the processor.
@@ -60,6 +78,7 @@ func (u *up) simulate(ctx context.Context) error {
 	address := ln.Addr().String()
 	u.Simulator = "http://" + address
 	u.run.SimulatorURL = u.Simulator
+	u.simulatorURL.Store(u.Simulator)
 	u.group.Go(ctx, "simulator", simulatorStop, func(ctx context.Context) error {
 		for {
 			err := sim.Run(ctx, ln)

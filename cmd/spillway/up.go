@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"spillway/cmd/spillway/internal/config"
@@ -56,6 +57,8 @@ type up struct {
 
 	embedded *onebox.Broker // nil with --nats-url
 	run      onebox.Run
+	// simulatorURL is Simulator once that listens, for the front-end, which is there before.
+	simulatorURL atomic.Value // string
 }
 
 // Run starts everything, waits for the signal to stop, and drains.
@@ -142,6 +145,7 @@ func (u *up) start(ctx context.Context) error {
 		public: u.Public, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway ingest "+nodeName()),
 		webhooks: u.Webhooks.Reveal(),
 		secrets:  secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log,
+		simulator: u.simulatorAddress(),
 	}
 	if err := u.progress.step("front-end", func() error { return f.start(ctx, u.group) }, func() string { return "takes donations" }); err != nil {
 		return err
