@@ -75,6 +75,8 @@ var spillway = rules{
 		"ingest/openapi":   contracts, // the public contract as a document
 		"campaigns/wire":   contracts,
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
+		// Passwords, tokens and codes, as console and command line check them.
+		"campaigns/access/credential": contracts,
 		// What the sections of the console share, and how a request to it is made and answered.
 		"campaigns/console/frame": contracts,
 		"campaigns/status":        contracts, // what processes tell the console about themselves
@@ -110,6 +112,7 @@ var spillway = rules{
 		"ledger/search/postgres":    adapters,
 		"ledger/reconcile/postgres": adapters,
 		"campaigns/postgres":        adapters,
+		"campaigns/access/postgres": adapters,
 		"cache":                     adapters,
 
 		"cmd/...":      wiring,
@@ -130,6 +133,8 @@ var spillway = rules{
 		"github.com/go-json-experiment/json":      {"*/httpapi", "ingest/problem", "campaigns/console/...", "loadtest/..."},
 		"github.com/HdrHistogram/hdrhistogram-go": {"loadtest/..."},
 		"github.com/mattn/go-isatty":              {"cmd/...", "loadtest/..."},
+		"golang.org/x/crypto":                     {"campaigns/access/credential"},
+		"github.com/pquerna/otp":                  {"campaigns/access/credential"},
 		"golang.org/x/sys":                        {"deploy/onebox/...", "loadtest/...", "cmd/..."},
 	},
 	tools: map[string]ring{
