@@ -17,4 +17,7 @@ var (
 	// ErrBookKept says that a campaign would become a rehearsal, or stop being one.
 	// Its gifts are in the other book: create another campaign instead.
 	ErrBookKept = errors.New("a campaign cannot be turned into a rehearsal or out of one")
+	// ErrOvertaken says that somebody else changed the same thing in the meantime: look
+	// at what is there now, and change that.
+	ErrOvertaken = errors.New("somebody else changed it in the meantime")
 )

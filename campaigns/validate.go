@@ -59,19 +59,3 @@ func (c *Campaign) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// MediaKeyBytes is the length of a picture's key.
-const MediaKeyBytes = 32
-
-// ValidMediaKey tells whether s may name a picture: MediaKeyBytes lower-case hex digits.
-func ValidMediaKey(s string) bool {
-	if len(s) != MediaKeyBytes {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}

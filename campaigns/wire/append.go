@@ -90,7 +90,11 @@ func AppendCampaign(dst []byte, c *campaigns.Campaign) []byte {
 	dst = appendVarint(dst, campaignStartsAt, micros(c.StartsAt))
 	dst = appendVarint(dst, campaignEndsAt, micros(c.EndsAt))
 	dst = appendVarint(dst, campaignRehearsal, flag(c.Rehearsal))
-	return appendVarint(dst, campaignRevision, uint64(c.Revision))
+	dst = appendVarint(dst, campaignRevision, uint64(c.Revision))
+	dst = appendText(dst, campaignLegalName, c.LegalName)
+	dst = appendText(dst, campaignTaxNumber, c.TaxNumber)
+	dst = appendText(dst, campaignStory, c.Story)
+	return appendText(dst, campaignImage, c.Image)
 }
 
 func sizeHead(h *campaigns.FrameHead) int {

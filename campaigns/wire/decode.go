@@ -175,6 +175,15 @@ func DecodeCampaign(data []byte) (*campaigns.Campaign, error) {
 			c.Rehearsal = v.atMost(1) == 1
 		case campaignRevision:
 			c.Revision = int64(v.atMost(math.MaxInt64))
+		case campaignLegalName:
+			c.LegalName = v.text()
+		case campaignTaxNumber:
+			c.TaxNumber = v.text()
+		case campaignStory:
+			c.Story = v.text()
+		case campaignImage:
+			c.Image = v.text()
+			v.check(campaigns.ValidMediaKey(c.Image), "not a picture's key")
 		}
 	})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package wire is the broker's form of frames, snapshots and campaigns: Protocol
-// Buffers (frames.proto), written by hand on protowire.
+// Package wire is the broker's form of frames and snapshots, campaigns, giving days,
+// switches and walls: Protocol Buffers (frames.proto), written by hand on protowire.
 //
 // The one invariant: what Decode returns is what Append was given, and bytes that
 // are not the message are ErrMalformed and never a guess.
@@ -11,7 +11,7 @@ import (
 )
 
 // ErrMalformed says that bytes are not the message they were taken for.
-var ErrMalformed = errors.New("malformed message of totals or campaigns")
+var ErrMalformed = errors.New("malformed message of news")
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrMalformed)

@@ -41,27 +41,31 @@ func (b *Broker) PublishCampaigns(ctx context.Context, all []*campaigns.Campaign
 }
 
 func (b *Broker) publishCampaign(ctx context.Context, c *campaigns.Campaign) error {
-	subject := campaignSubject(c.Slug)
-	data := wire.AppendCampaign(nil, c)
+	return b.publishRevision(ctx, campaignsStream, campaignSubject(c.Slug), wire.AppendCampaign(nil, c), func(stored []byte) bool {
+		have, err := wire.DecodeCampaign(stored)
+		return err == nil && have.Revision >= c.Revision
+	})
+}
+
+// publishRevision stores data as the last of its subject unless what is there is as
+// new, which asNew tells. One that cannot be read is replaced.
+func (b *Broker) publishRevision(ctx context.Context, stream, subject string, data []byte, asNew func(stored []byte) bool) error {
 	for {
-		stored, sequence, err := b.lastOf(ctx, campaignsStream, subject)
+		stored, sequence, err := b.lastOf(ctx, stream, subject)
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return err
 		}
-		if err == nil {
-			// One that cannot be read is replaced.
-			if have, err := wire.DecodeCampaign(stored); err == nil && have.Revision >= c.Revision {
-				return nil
-			}
+		if err == nil && asNew(stored) {
+			return nil
 		}
-		err = b.publishNews(ctx, campaignsStream, subject, data, jetstream.WithExpectLastSequencePerSubject(sequence))
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			continue // another process was faster: look again whose is later
+		err = b.publishNews(ctx, stream, subject, data, jetstream.WithExpectLastSequencePerSubject(sequence))
+		if !overtaken(err) {
+			return err
 		}
-		return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// Another process was faster: look again whose is later.
 	}
 }
 
@@ -69,15 +73,25 @@ func (b *Broker) publishCampaign(ctx context.Context, c *campaigns.Campaign) err
 // once after those, and then handle for every change, from one goroutine, until
 // ctx ends. A campaign may come again unchanged, or in an older revision.
 func (b *Broker) WatchCampaigns(ctx context.Context, handle func(*campaigns.Campaign), ready func()) error {
-	caughtUp := false
-	t := &tail{b: b, stream: campaignsStream,
-		handle: func(sequence uint64, m *nats.Msg) error {
-			c, err := wire.DecodeCampaign(m.Data)
-			if err != nil {
-				b.log.Error("campaign cannot be read", "subject", m.Subject, "sequence", sequence, "error", err)
-				return nil
-			}
+	return b.watchLast(ctx, campaignsStream, func(m *nats.Msg) error {
+		c, err := wire.DecodeCampaign(m.Data)
+		if err == nil {
 			handle(c)
+		}
+		return err
+	}, ready)
+}
+
+// watchLast follows a stream that keeps the last message of each subject: take is
+// called for all that are kept, ready once after those, then take for each new one.
+// What take cannot read is logged and left out.
+func (b *Broker) watchLast(ctx context.Context, stream string, take func(*nats.Msg) error, ready func()) error {
+	caughtUp := false
+	t := &tail{b: b, stream: stream,
+		handle: func(sequence uint64, m *nats.Msg) error {
+			if err := take(m); err != nil {
+				b.log.Error("message of news cannot be read", "subject", m.Subject, "sequence", sequence, "error", err)
+			}
 			return nil
 		},
 		idle: func() error {

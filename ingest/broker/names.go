@@ -16,6 +16,11 @@ const (
 	framesStream    = "FRAMES"    // frames.v1.<book>.<slot>
 	snapshotsStream = "SNAPSHOTS" // snapshots.v1.<book>.<slot>.<part>
 	campaignsStream = "CAMPAIGNS" // campaigns.v1.<slug>
+	eventsStream    = "EVENTS"    // events.v1.<slug>
+	switchesStream  = "SWITCHES"  // switches.v1
+	switchesSubject = "switches.v1"
+	mediaStream     = "MEDIA" // media.v1.<key>
+	wallsStream     = "WALLS" // walls.v1.<slug, or campaigns.DayWall>
 	statesSubject   = "donations.state.v1"
 	statesGroup     = "ledger"
 	ledgerConsumer  = "LEDGER"
@@ -57,6 +62,12 @@ func parseSnapshotSubject(subject string) (book ledger.Book, slot int32, part in
 }
 
 func campaignSubject(slug string) string { return "campaigns.v1." + slug }
+
+func eventSubject(slug string) string { return "events.v1." + slug }
+
+func mediaSubject(key string) string { return "media.v1." + key }
+
+func wallSubject(campaign string) string { return "walls.v1." + campaign }
 
 // shardOf spreads donations by their ID, which is a hash: a hot campaign's gifts
 // go to all shards alike. Its first four bytes hold no version bits.

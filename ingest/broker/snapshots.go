@@ -224,18 +224,27 @@ func (b *Broker) subjects(ctx context.Context, stream, filter string) (map[strin
 // lastOf reads the last message of a subject and its sequence. Errors:
 // jetstream.ErrMsgNotFound; ErrUnavailable, ctx's.
 func (b *Broker) lastOf(ctx context.Context, stream, subject string) (data []byte, sequence uint64, err error) {
+	m, err := b.lastMessageOf(ctx, stream, subject)
+	if err != nil {
+		return nil, 0, err
+	}
+	return m.Data, sequenceOf(m), nil
+}
+
+// lastMessageOf is lastOf with the message's headers.
+func (b *Broker) lastMessageOf(ctx context.Context, stream, subject string) (*nats.Msg, error) {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	m, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
-		return nil, 0, unavailable(ctx, err)
+		return nil, unavailable(ctx, err)
 	}
 	if status := m.Header.Get("Status"); status == "404" {
-		return nil, 0, jetstream.ErrMsgNotFound
+		return nil, jetstream.ErrMsgNotFound
 	} else if status != "" {
-		return nil, 0, unavailable(ctx, errors.New(status+" "+m.Header.Get("Description")))
+		return nil, unavailable(ctx, errors.New(status+" "+m.Header.Get("Description")))
 	}
-	return m.Data, sequenceOf(m), nil
+	return m, nil
 }
 
 func sequenceOf(m *nats.Msg) (n uint64) {

@@ -38,8 +38,8 @@ const (
 
 // Sizes of the streams: of what the broker may keep in all, live donations get
 // half, rehearsals a fifth, webhooks and commands a tenth (beside their streams);
-// the rest is for news and air. Least sizes serve where
-// the broker names no limit.
+// the rest is for news, what pages show, and air. Least sizes serve where the broker
+// names no limit. Walls are kept in memory and take nothing of it.
 const (
 	donationsShare, rehearsalsShare       = 50, 20 // per cent
 	donationsBytesLeast                   = 4 << 30
@@ -47,12 +47,20 @@ const (
 	framesBytesMax                  int64 = 64 << 20
 	snapshotsBytesMax               int64 = 256 << 20
 	campaignsBytesMax               int64 = 256 << 20
-	newsShare                             = 5 // per cent at most for each stream of news
+	newsShare                             = 5 // per cent at most for each of those three
+	eventsBytesMax                  int64 = 8 << 20
+	switchesBytesMax                int64 = 1 << 20
+	decidedShare                          = 1       // per cent at most for each of those two
+	mediaBytesMax                   int64 = 1 << 30 // ten thousand pictures of 100 KB
+	mediaShare                            = 2       // per cent
+	// wallsBytesMax is memory: ten thousand walls of 3 KiB, and as much again.
+	wallsBytesMax int64 = 64 << 20
 )
 
 // EnsureTopology creates the streams and consumers that are not there and checks
-// those that are. It changes nothing that exists. Errors: ErrTopology, naming
-// every stream and setting that is wrong; the broker's own.
+// those that are. It changes nothing that exists. What only pages need is made too;
+// where that fails it is logged, and money is taken all the same. Errors: ErrTopology,
+// naming every stream and setting that is wrong; the broker's own.
 func (b *Broker) EnsureTopology(ctx context.Context) error {
 	// A shard that nobody reads would be donations that nobody records.
 	there, err := b.ShardsThere(ctx)
@@ -92,7 +100,42 @@ func (b *Broker) EnsureTopology(ctx context.Context) error {
 	if err := b.ensureConsumer(ctx, WebhooksStream, paymentsConsumer); err != nil {
 		return fmt.Errorf("ensure topology: %w", err)
 	}
+	b.ensurePages(ctx, storage)
 	return nil
+}
+
+// ensurePages sees to the streams that pages are made of and no donation needs.
+func (b *Broker) ensurePages(ctx context.Context, storage int64) {
+	var errs []error
+	for _, want := range b.pageStreams(storage) {
+		errs = append(errs, b.ensureStream(ctx, want))
+	}
+	_, err := b.EnsureWalls(ctx)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		b.log.Error("streams of what pages show are not as they must be; pages lack some of it", "error", err)
+	}
+}
+
+// pageStreams lists the streams of giving days, switches and pictures. A full one
+// refuses the new: the last of one subject must never make room for another's.
+func (b *Broker) pageStreams(storage int64) []jetstream.StreamConfig {
+	keep := func(name, subject string, bytesMax, share int64) jetstream.StreamConfig {
+		if storage > 0 {
+			bytesMax = min(bytesMax, storage*share/100)
+		}
+		return jetstream.StreamConfig{
+			Name: name, Subjects: []string{subject},
+			Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+			Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1,
+			Replicas: b.cfg.Replicas, MaxBytes: bytesMax, AllowDirect: true,
+			Duplicates: duplicatesWindow,
+		}
+	}
+	return []jetstream.StreamConfig{
+		keep(eventsStream, eventSubject(">"), eventsBytesMax, decidedShare),
+		keep(switchesStream, switchesSubject, switchesBytesMax, decidedShare),
+		keep(mediaStream, mediaSubject(">"), mediaBytesMax, mediaShare),
+	}
 }
 
 // storageBytes is what all streams may take on one server; 0 when nobody says.
