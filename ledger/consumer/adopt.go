@@ -7,13 +7,14 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // adoptLoop takes over the slots of processes that are gone, so that what they
 // recorded becomes visible and their silence holds nobody back.
 func (c *Consumer) adoptLoop(ctx context.Context) {
 	failing := false
-	for pause(ctx, c.config.AdoptEvery) {
+	for backoff.Pause(ctx, c.config.AdoptEvery) {
 		err := c.adopt(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.Warn("lapsed slots not adopted", "error", err)

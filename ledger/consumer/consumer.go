@@ -34,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // Config bounds the work. Zero fields take the default that is named with them.
@@ -248,7 +249,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	helpers.Go(func() {
 		<-ctx.Done()
-		if pause(work, c.config.StopTimeout) {
+		if backoff.Pause(work, c.config.StopTimeout) {
 			abandon()
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"spillway/ledger/backoff"
 )
 
 const (
@@ -58,7 +60,7 @@ func (l *lane) run(ctx, work context.Context) {
 
 // fetchLoop fills batches. Nothing is fetched before a slot is open: see openSlot.
 func (l *lane) fetchLoop(ctx context.Context) {
-	var retry backoff
+	var retry backoff.Tries
 	b, topUp := newBatch(), topUpFirst
 	defer func() { l.giveBack(b) }()
 	for ctx.Err() == nil {
@@ -69,7 +71,7 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		room, wait := l.room(b), l.c.config.FetchWait
 		if len(b.messages) > 0 {
 			patience := topUp
-			if room == 0 || retry.tries > 0 { // full, or the broker is away
+			if room == 0 || retry.Count() > 0 { // full, or the broker is away
 				patience = forever
 			}
 			if l.offer(ctx, b, patience) {
@@ -85,13 +87,13 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		}
 		switch {
 		case err == nil:
-			retry = backoff{}
+			retry = backoff.Tries{}
 		case ctx.Err() == nil:
 			l.c.metrics.fetchFailures.Inc()
-			if retry.tries == 0 {
+			if retry.Count() == 0 {
 				l.c.log.Warn("fetch", "stream", l.shard.Stream, "error", err)
 			}
-			retry.wait(ctx)
+			retry.Wait(ctx)
 		}
 	}
 }
@@ -150,7 +152,7 @@ func (l *lane) giveBack(b *batch) {
 // wait for a transaction, for at most HoldMax.
 func (l *lane) heartbeatLoop(ctx context.Context) {
 	every := l.c.config.AckWait / heartbeatsPerWait
-	for pause(ctx, every) {
+	for backoff.Pause(ctx, every) {
 		now := time.Now()
 		l.mu.Lock()
 		var late []Message

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // metrics are the consumer's figures; every one carries the label book.
@@ -99,7 +100,7 @@ func (m *metrics) settled(b *batch, took time.Duration) {
 func (c *Consumer) watchLoop(ctx context.Context) {
 	for {
 		c.watch(ctx)
-		if !pause(ctx, watchEvery) {
+		if !backoff.Pause(ctx, watchEvery) {
 			return
 		}
 	}

@@ -7,13 +7,14 @@ import (
 
 	"spillway/ingest/envelope"
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // recordLoop settles one batch after the other until the fetch loop has ended, or ctx.
 func (l *lane) recordLoop(ctx context.Context) {
 	began := time.Time{}
 	for {
-		pause(ctx, time.Until(began.Add(l.c.config.RecordEvery)))
+		backoff.Pause(ctx, time.Until(began.Add(l.c.config.RecordEvery)))
 		b, more := <-l.ready
 		if !more {
 			return
@@ -103,7 +104,7 @@ type refusal struct {
 // is healed. Errors: the context's.
 func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Donation) (*refusal, error) {
 	c := s.lane.c
-	var retry backoff
+	var retry backoff.Tries
 	var since time.Time // of the first failure
 	for {
 		if err := s.depart(ctx); err != nil {
@@ -116,7 +117,7 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 			s.writer.carry(rows)
 			c.metrics.recorded(counts)
 			if !since.IsZero() {
-				c.log.Info("recording goes on", "stream", s.lane.shard.Stream, "tries", retry.tries, "after", time.Since(since).Round(time.Millisecond))
+				c.log.Info("recording goes on", "stream", s.lane.shard.Stream, "tries", retry.Count(), "after", time.Since(since).Round(time.Millisecond))
 			}
 			return nil, nil
 		case errors.Is(err, ledger.ErrFenced):
@@ -132,11 +133,11 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 			since = time.Now()
 			c.log.Warn("recording stands still", "stream", s.lane.shard.Stream, "error", err)
 		}
-		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= c.config.UnknownTries {
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.Count()+1 >= c.config.UnknownTries {
 			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "donations", len(donations), "error", err)
 			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return nil, ctx.Err()
 		}
 	}
@@ -173,7 +174,7 @@ func (s *settlement) request(ctx context.Context, requests []*envelope.Request) 
 // tried until it is healed. Errors: the context's.
 func (s *settlement) tryRequests(ctx context.Context, requests []*envelope.Request) (*refusal, error) {
 	c := s.lane.c
-	for retry := (backoff{}); ; {
+	for retry := (backoff.Tries{}); ; {
 		err := c.store.Request(ctx, requests)
 		var poison *ledger.PoisonError
 		switch {
@@ -183,14 +184,14 @@ func (s *settlement) tryRequests(ctx context.Context, requests []*envelope.Reque
 			return &refusal{ledger.ReasonRefused, poison.Err.Error()}, nil
 		}
 		c.metrics.recordFailures.Inc()
-		if retry.tries == 0 {
+		if retry.Count() == 0 {
 			c.log.Warn("donors' requests stand still", "stream", s.lane.shard.Stream, "error", err)
 		}
-		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= c.config.UnknownTries {
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.Count()+1 >= c.config.UnknownTries {
 			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "requests", len(requests), "error", err)
 			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return nil, ctx.Err()
 		}
 	}
@@ -217,15 +218,15 @@ func (s *settlement) quarantine(ctx context.Context, rejected []ledger.Rejected)
 		return nil
 	}
 	c := s.lane.c
-	for retry := (backoff{}); ; {
+	for retry := (backoff.Tries{}); ; {
 		err := c.store.Quarantine(ctx, rejected)
 		if err == nil {
 			break
 		}
-		if retry.tries == 0 {
+		if retry.Count() == 0 {
 			c.log.Warn("quarantine stands still", "stream", s.lane.shard.Stream, "error", err)
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return ctx.Err()
 		}
 	}

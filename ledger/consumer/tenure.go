@@ -8,22 +8,23 @@ import (
 	"time"
 
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // tenures leases one slot after the other, until lanes ends, which says that all
 // lanes have settled, or ctx. A tenure ends early when its lease was taken over.
 func (c *Consumer) tenures(ctx, lanes context.Context) {
-	var retry backoff
+	var retry backoff.Tries
 	for ctx.Err() == nil && lanes.Err() == nil {
 		lease, err := c.acquire(ctx)
 		if err != nil {
-			if retry.tries == 0 {
+			if retry.Count() == 0 {
 				c.log.Warn("no slot: waiting for the database", "error", err)
 			}
-			retry.wait(lanes)
+			retry.Wait(lanes)
 			continue
 		}
-		retry = backoff{}
+		retry = backoff.Tries{}
 		c.tenure(ctx, lanes, newWriter(lease))
 	}
 }
@@ -53,18 +54,18 @@ func (c *Consumer) tenure(ctx, lanes context.Context, w *writer) {
 	})
 	helpers.Go(func() { c.renewLoop(held, w) })
 
-	var retry backoff
+	var retry backoff.Tries
 	for {
 		err := c.openSlot(held, w)
 		if err == nil {
 			break
 		}
-		if retry.tries == 0 && held.Err() == nil {
+		if retry.Count() == 0 && held.Err() == nil {
 			log.Warn("slot not open yet", "error", err)
 		}
 		// The lease is left to lapse: a reader may know of the slot already, and
 		// then it has to hear from an adopter that it is closed.
-		if lanes.Err() != nil || !retry.wait(held) {
+		if lanes.Err() != nil || !retry.Wait(held) {
 			log.Info("slot left before it was open")
 			return
 		}
@@ -135,7 +136,7 @@ func (c *Consumer) openSlot(ctx context.Context, w *writer) error {
 // renewLoop extends the lease until ctx ends or the lease is lost. Without the
 // database it goes on trying: a lapsed lease that nobody adopted is still ours.
 func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
-	for pause(ctx, c.config.RenewEvery) {
+	for backoff.Pause(ctx, c.config.RenewEvery) {
 		renew, cancel := context.WithTimeout(ctx, c.config.LeaseTTL)
 		err := c.store.Renew(renew, w.lease, c.config.LeaseTTL)
 		cancel()
@@ -148,7 +149,7 @@ func (c *Consumer) renewLoop(ctx context.Context, w *writer) {
 // snapshotLoop publishes the slot whole from time to time, for readers that start
 // and for those that missed a frame.
 func (c *Consumer) snapshotLoop(ctx context.Context, w *writer) {
-	for pause(ctx, c.config.SnapshotEvery) {
+	for backoff.Pause(ctx, c.config.SnapshotEvery) {
 		if err := c.snapshot(ctx, w, false); err != nil && ctx.Err() == nil {
 			c.log.Debug("no snapshot this time", "slot", w.lease.Slot, "error", err)
 		}
@@ -161,13 +162,13 @@ func (c *Consumer) snapshotLoop(ctx context.Context, w *writer) {
 // published after the lease may be given back.
 func (c *Consumer) close(ctx context.Context, w *writer, log *slog.Logger) {
 	for _, step := range []func(context.Context, *writer) error{c.publishLast, c.release} {
-		var retry backoff
+		var retry backoff.Tries
 		for {
 			err := step(ctx, w)
 			if err == nil {
 				break
 			}
-			if errors.Is(err, ledger.ErrFenced) || !retry.wait(ctx) {
+			if errors.Is(err, ledger.ErrFenced) || !retry.Wait(ctx) {
 				log.Warn("slot not closed: it will be adopted", "error", err)
 				return
 			}

@@ -10,6 +10,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 	"spillway/ledger/payments"
 )
 
@@ -130,7 +131,8 @@ type gathered struct {
 	left        *submission     // must wait for the next transaction; nil for none
 }
 
-// gather waits for a first submission and takes those that come within ApplyWait.
+// gather waits for a first submission and takes those that come within ApplyWait,
+// applyAmple while the queue is long.
 func (a *applier) gather(ctx context.Context, first *submission) (g gathered, more bool) {
 	if first == nil {
 		select {
@@ -144,7 +146,11 @@ func (a *applier) gather(ctx context.Context, first *submission) (g gathered, mo
 		}
 	}
 	g.submissions, g.facts = []*submission{first}, slices.Clone(first.facts)
-	timer := time.NewTimer(a.desk.s.config.ApplyWait)
+	wait := a.desk.s.config.ApplyWait
+	if a.desk.ample() {
+		wait = max(wait, applyAmple)
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for len(g.facts) < a.desk.s.config.ApplyMax {
 		select {
@@ -209,7 +215,7 @@ func middle(facts []payments.Fact) int {
 // healed. Errors: the context's.
 func (a *applier) try(ctx context.Context, facts []payments.Fact, results []result) (poison error, err error) {
 	d := a.desk
-	var retry backoff
+	var retry backoff.Tries
 	var since time.Time // of the first failure
 	for {
 		began := time.Now()
@@ -223,7 +229,7 @@ func (a *applier) try(ctx context.Context, facts []payments.Fact, results []resu
 		}
 		if err == nil {
 			if !since.IsZero() {
-				d.log.Info("booking goes on", "tries", retry.tries, "after", time.Since(since).Round(time.Millisecond))
+				d.log.Info("booking goes on", "tries", retry.Count(), "after", time.Since(since).Round(time.Millisecond))
 			}
 			for i := range outcomes {
 				results[i].Outcome = outcomes[i]
@@ -243,11 +249,11 @@ func (a *applier) try(ctx context.Context, facts []payments.Fact, results []resu
 			since = time.Now()
 			d.log.Warn("booking stands still", "facts", len(facts), "error", err)
 		}
-		if !errors.Is(err, ledger.ErrUnavailable) && retry.tries+1 >= unknownTries {
+		if !errors.Is(err, ledger.ErrUnavailable) && retry.Count()+1 >= unknownTries {
 			d.log.Error("a failure without a name: looking for its cause in the facts", "facts", len(facts), "error", err)
 			return &ledger.PoisonError{Err: errUnknown}, nil
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return nil, ctx.Err()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"spillway/ledger/backoff"
 	"spillway/ledger/payments"
 )
 
@@ -37,7 +38,7 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 	defer calls.Wait()
 	slots := make(chan struct{}, d.s.config.CallsMax) // one taken for each call under way
 	expiring := make(chan struct{}, 1)                // taken while expired tokens are noted
-	var retry backoff
+	var retry backoff.Tries
 	for ctx.Err() == nil {
 		select { // until there is room for one
 		case slots <- struct{}{}:
@@ -46,12 +47,12 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 			return
 		}
 		if d.applier.standsStill() > bookingMax {
-			pause(ctx, d.s.config.Poll)
+			backoff.Pause(ctx, d.s.config.Poll)
 			continue
 		}
 		most, wait := d.breaker.allow(cap(slots) - len(slots))
 		if most == 0 {
-			pause(ctx, wait)
+			backoff.Pause(ctx, wait)
 			continue
 		}
 		began := time.Now() // no claim lapses sooner than ClaimFor from here
@@ -62,13 +63,13 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 		}, d.params)
 		cancel()
 		if err != nil {
-			if retry.tries == 0 && ctx.Err() == nil {
+			if retry.Count() == 0 && ctx.Err() == nil {
 				d.log.Warn("nothing claimed", "error", err)
 			}
-			retry.wait(ctx)
+			retry.Wait(ctx)
 			continue
 		}
-		retry = backoff{}
+		retry = backoff.Tries{}
 		for i := range claimed {
 			slots <- struct{}{} // there is room: only this loop takes
 			c := &claimed[i]
@@ -92,11 +93,15 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 	}
 }
 
-// restUntil waits before the next claim: for ClaimEvery at least, and then until the
+// restUntil waits before the next claim: for ClaimEvery at least, claimAmple while the
+// queue is long, and then until the
 // store's time has come or, when nothing could be claimed, attempts were made.
 func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
 	every := d.s.config.ClaimEvery
-	if !pause(ctx, every) || found > 0 && wait <= every {
+	if d.ample() {
+		every = max(every, claimAmple)
+	}
+	if !backoff.Pause(ctx, every) || found > 0 && wait <= every {
 		return
 	}
 	if wait <= 0 {
@@ -206,7 +211,7 @@ func (d *desk) look(ctx context.Context, c *payments.Charge) payments.Answer {
 
 // takePace waits for the right to make one call at an endpoint. Errors: the context's.
 func (d *desk) takePace(ctx context.Context, endpoint string) error {
-	for retry := (backoff{}); ; {
+	for retry := (backoff.Tries{}); ; {
 		bounded, cancel := ask(ctx)
 		granted, wait, err := d.book.Store.TakePace(bounded, d.s.config.Account, endpoint, 1)
 		cancel()
@@ -214,9 +219,9 @@ func (d *desk) takePace(ctx context.Context, endpoint string) error {
 		case err == nil && granted > 0:
 			return nil
 		case err == nil:
-			pause(ctx, min(max(wait, d.s.config.ClaimEvery), claimIdle))
+			backoff.Pause(ctx, min(max(wait, d.s.config.ClaimEvery), claimIdle))
 		default:
-			retry.wait(ctx)
+			retry.Wait(ctx)
 		}
 		if err := ctx.Err(); err != nil {
 			return err

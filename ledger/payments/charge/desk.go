@@ -10,6 +10,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 )
 
 // storeTimeout bounds one transaction or query outside of applying facts.
@@ -76,23 +77,23 @@ func (d *desk) loop(ctx context.Context, what string, wait time.Duration, step f
 }
 
 func loop(ctx context.Context, log *slog.Logger, what string, wait time.Duration, step func(ctx context.Context) (more bool, err error)) {
-	var retry backoff
+	var retry backoff.Tries
 	for ctx.Err() == nil {
 		more, err := step(ctx)
 		switch {
 		case err == nil:
-			if retry.tries > 0 {
-				log.Info("goes on", "what", what, "tries", retry.tries)
+			if retry.Count() > 0 {
+				log.Info("goes on", "what", what, "tries", retry.Count())
 			}
-			retry = backoff{}
+			retry = backoff.Tries{}
 			if !more {
-				pause(ctx, jittered(wait))
+				backoff.Pause(ctx, jittered(wait))
 			}
 		case ctx.Err() == nil:
-			if retry.tries == 0 {
+			if retry.Count() == 0 {
 				log.Warn("stands still", "what", what, "error", err)
 			}
-			retry.wait(ctx)
+			retry.Wait(ctx)
 		}
 	}
 }
@@ -103,8 +104,14 @@ func loop(ctx context.Context, log *slog.Logger, what string, wait time.Duration
 // some 2,500 attempts a second still (two cores, 2026-11-22), above any pace, while
 // recording keeps the database to itself.
 const (
-	restShort  = 1  // times what the work took
-	restAmple  = 19 // the same
+	restShort = 1  // times what the work took
+	restAmple = 19 // the same
+	// claimAmple is how often is claimed then: what a bucket saves up (250 ms of its
+	// rate) is never spilled, and 25 a second are eight claims and not twenty-five.
+	claimAmple = 100 * time.Millisecond
+	// applyAmple is how long facts are gathered then: a donor who is asked for 3-D
+	// Secure sees it in the same blink.
+	applyAmple = 40 * time.Millisecond
 	ampleFor   = time.Minute
 	ampleLeast = 1000 // attempts
 )
@@ -121,13 +128,19 @@ func (d *desk) expand(ctx context.Context) (bool, error) {
 	d.metrics.attemptsMade.Add(float64(made))
 	d.queued.Add(int64(made))
 	d.wake()
-	pause(ctx, d.rest(time.Since(began)))
+	backoff.Pause(ctx, d.rest(time.Since(began)))
 	return true, nil
+}
+
+// ample tells whether the queue holds enough to charge for a while: its donors wait by
+// the minute, and a moment more buys fewer transactions.
+func (d *desk) ample() bool {
+	return d.queued.Load() > max(ampleLeast, d.perSecond.Load()*int64(ampleFor/time.Second))
 }
 
 // rest is how long to leave the database to others after work that took so long.
 func (d *desk) rest(took time.Duration) time.Duration {
-	if d.queued.Load() > max(ampleLeast, d.perSecond.Load()*int64(ampleFor/time.Second)) {
+	if d.ample() {
 		return restAmple * took
 	}
 	return restShort * took
@@ -148,7 +161,7 @@ func ask(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // persist asks the store until it answers. Errors: the context's, *ledger.PoisonError.
 func (d *desk) persist(ctx context.Context, what string, try func(ctx context.Context) error) error {
-	for retry := (backoff{}); ; {
+	for retry := (backoff.Tries{}); ; {
 		bounded, cancel := ask(ctx)
 		err := try(bounded)
 		cancel()
@@ -156,10 +169,10 @@ func (d *desk) persist(ctx context.Context, what string, try func(ctx context.Co
 		if err == nil || errors.As(err, &poison) {
 			return err
 		}
-		if retry.tries == 0 && ctx.Err() == nil {
+		if retry.Count() == 0 && ctx.Err() == nil {
 			d.log.Warn("stands still", "what", what, "error", err)
 		}
-		if !retry.wait(ctx) {
+		if !retry.Wait(ctx) {
 			return ctx.Err()
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"spillway/ledger/backoff"
 )
 
 // heartbeatsPerWait is how often a held message is reported in one AckWait.
@@ -31,7 +33,7 @@ func (h *held) letGo() { h.hold(nil) }
 // beat reports until ctx ends.
 func (h *held) beat(ctx context.Context) {
 	every := h.config.AckWait / heartbeatsPerWait
-	for pause(ctx, every) {
+	for backoff.Pause(ctx, every) {
 		h.mu.Lock()
 		late := h.messages
 		if age := time.Since(h.since); age < every/2 || age > h.config.HoldMax {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"spillway/ledger/backoff"
 )
 
 // run starts everything and waits for it; see Run.
@@ -17,7 +19,7 @@ func (s *Service) run(ctx context.Context) error {
 	var helpers, feeders, applying sync.WaitGroup
 	helpers.Go(func() {
 		<-ctx.Done()
-		if pause(running, s.config.StopTimeout) {
+		if backoff.Pause(running, s.config.StopTimeout) {
 			s.log.Warn("stopped before everything was booked: claims lapse, and it comes again")
 			abandon()
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"spillway/ingest/bundle"
 	"spillway/ledger"
 	"spillway/ledger/payments"
 )
@@ -81,25 +82,35 @@ func (s *Service) webhookLoop(ctx, work context.Context) {
 func (s *Service) webhooks(ctx context.Context, messages []Message) ([]word, error) {
 	words := make([]word, len(messages))
 	var events []payments.Event
-	of := map[string]Message{} // by event; of a repeat the first
+	of := map[string]deposited{} // by event; of a repeat the first
 	for _, m := range messages {
-		e, err := s.deps.Processor.ParseEvent(m.Data)
+		bodies, err := bundle.Split(m.Data)
 		if err != nil {
-			if err := s.desks[0].setAside(ctx, s.rejected(m, ledger.ReasonMalformed, err.Error())); err != nil {
-				return nil, err
+			bodies = [][]byte{m.Data} // as a whole it is no event either
+		}
+		for i, body := range bodies {
+			if len(bodies) == 1 {
+				i = -1
 			}
-			s.desks[0].metrics.event(roadWebhook, "malformed")
-			continue
+			d := deposited{m, body, i}
+			e, err := s.deps.Processor.ParseEvent(body)
+			if err != nil {
+				if err := s.desks[0].setAside(ctx, s.rejected(d, ledger.ReasonMalformed, err.Error())); err != nil {
+					return nil, err
+				}
+				s.desks[0].metrics.event(roadWebhook, "malformed")
+				continue
+			}
+			if _, twice := of[e.ID]; twice {
+				s.desks[0].metrics.event(roadWebhook, "duplicate")
+				continue
+			}
+			of[e.ID] = d
+			if e.Body == nil {
+				e.Body = body
+			}
+			events = append(events, e)
 		}
-		if _, twice := of[e.ID]; twice {
-			s.desks[0].metrics.event(roadWebhook, "duplicate")
-			continue
-		}
-		of[e.ID] = m
-		if e.Body == nil {
-			e.Body = m.Data
-		}
-		events = append(events, e)
 	}
 	refused, err := s.handle(ctx, roadWebhook, events)
 	if err != nil {
@@ -113,9 +124,16 @@ func (s *Service) webhooks(ctx context.Context, messages []Message) ([]word, err
 	return words, nil
 }
 
-// rejected describes a message that is given up.
-func (s *Service) rejected(m Message, reason ledger.Reason, detail string) ledger.Rejected {
+// deposited is an event as it was stored: one of those in a message.
+type deposited struct {
+	Message
+	body  []byte
+	place int // in the message, -1 for the whole of it
+}
+
+// rejected describes an event that is given up.
+func (s *Service) rejected(d deposited, reason ledger.Reason, detail string) ledger.Rejected {
 	return ledger.Rejected{
-		Payload: m.Data, Stream: s.deps.Webhooks.Stream(), Sequence: m.Sequence, Index: -1, StoredAt: m.StoredAt, Reason: reason, Detail: detail,
+		Payload: d.body, Stream: s.deps.Webhooks.Stream(), Sequence: d.Sequence, Index: d.place, StoredAt: d.StoredAt, Reason: reason, Detail: detail,
 	}
 }

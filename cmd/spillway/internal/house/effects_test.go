@@ -41,7 +41,7 @@ var effects = []effect{
 func (r rules) checkEffects(files []source) (faults []string) {
 	for _, f := range files {
 		at, ok := r.place(f.pkg)
-		if !ok || f.test || testSupport(f.pkg) {
+		if !ok || f.test || testSupport(f.pkg) || r.standard[f.pkg] {
 			continue
 		}
 		fault := func(n ast.Node, what, mend string) {

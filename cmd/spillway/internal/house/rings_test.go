@@ -38,6 +38,9 @@ type rules struct {
 	// rings places every other package. A name ending in "/..." places all
 	// packages below it, and the one itself.
 	rings map[string]ring
+	// standard names packages of ours that serve like the standard library, and may
+	// do what it does: every ring from theirs up may use them.
+	standard map[string]bool
 	// exceptions are single imports that a wall would forbid, "importer imported".
 	exceptions map[string]bool
 	// homes says which packages may import a third-party library from code that
@@ -119,6 +122,7 @@ var spillway = rules{
 		"loadtest/...": wiring,
 		"deploy/...":   wiring,
 	},
+	standard:   map[string]bool{"ledger/backoff": true},
 	exceptions: map[string]bool{},
 	homes: map[string][]string{
 		"github.com/valyala/fasthttp":             {"*/httpapi", "ingest/webhook", "campaigns/console/...", "cmd/...", "loadtest/..."},
