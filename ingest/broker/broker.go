@@ -63,7 +63,8 @@ type Broker struct {
 
 	asking chan struct{} // one place for each open AskDonation
 
-	deposits deposits
+	deposits  deposits
+	gathering gathering // of the processor's events
 }
 
 // Connect connects, and keeps trying until it has or ctx ends. From then on a

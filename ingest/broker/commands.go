@@ -37,7 +37,11 @@ func (b *Broker) commandsStream(book ledger.Book, storage int64) jetstream.Strea
 // ErrUnavailable, it may be stored or not; ErrNotDurable, ErrNoProof, nothing was
 // sent; ctx's.
 func (b *Broker) PublishCommand(ctx context.Context, book ledger.Book, id string, body []byte) error {
-	if err := b.deposit(ctx, b.commandsStream(book, 0), id, body); err != nil {
+	err := b.depositable(id, body)
+	if err == nil {
+		err = b.deposit(ctx, b.commandsStream(book, 0), id, body)
+	}
+	if err != nil {
 		return fmt.Errorf("publish command: %w", err)
 	}
 	return nil

@@ -33,16 +33,6 @@ const (
 	messageIDMax = 255
 )
 
-// PublishWebhook returns nil once the broker has the event on disk. The same event
-// published again is a repeat to whoever reads. Errors: ErrUnavailable, it may be
-// stored or not; ErrNotDurable, ErrNoProof, nothing was sent; ctx's.
-func (b *Broker) PublishWebhook(ctx context.Context, eventID string, body []byte) error {
-	if err := b.deposit(ctx, b.webhooksStream(0), eventID, body); err != nil {
-		return fmt.Errorf("publish webhook: %w", err)
-	}
-	return nil
-}
-
 // Webhooks reads the processor's events; its users share them.
 func (b *Broker) Webhooks() *Source { return b.source(ledger.Live, WebhooksStream, paymentsConsumer) }
 
@@ -82,20 +72,30 @@ type depositProof struct {
 	err        error // of the last time that it was asked
 }
 
-// deposit stores one message in the stream that want describes.
-func (b *Broker) deposit(ctx context.Context, want jetstream.StreamConfig, id string, body []byte) error {
+// depositable tells why a message cannot be sent, whatever the broker's state.
+func (b *Broker) depositable(id string, body []byte) error {
 	if id == "" || len(id) > messageIDMax || strings.ContainsAny(id, "\r\n \t") {
 		return fmt.Errorf("a message ID of %d bytes cannot be sent", len(id))
 	}
 	if most := b.nc.MaxPayload(); int64(len(body)) > most-messageIDMax-64 { // its headers count too
 		return fmt.Errorf("%d bytes do not fit a message of %d", len(body), most)
 	}
+	return nil
+}
+
+// deposit stores one message, which is depositable, in the stream that want describes.
+// One without an ID is never taken for a repeat by the broker.
+func (b *Broker) deposit(ctx context.Context, want jetstream.StreamConfig, id string, body []byte) error {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	if err := b.provenFor(ctx, want); err != nil {
 		return err
 	}
-	_, err := b.js.Publish(ctx, want.Subjects[0], body, jetstream.WithMsgID(id), jetstream.WithExpectStream(want.Name))
+	options := []jetstream.PublishOpt{jetstream.WithExpectStream(want.Name)}
+	if id != "" {
+		options = append(options, jetstream.WithMsgID(id))
+	}
+	_, err := b.js.Publish(ctx, want.Subjects[0], body, options...)
 	if err != nil {
 		return unavailable(ctx, err)
 	}
