@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/ingest/broker/brokertest"
 )
 
 // patience is ample for a busy machine.
@@ -229,7 +229,7 @@ func TestOutput_IsBounded(t *testing.T) {
 // A broker whose disk was full comes back by itself once there is room, with all
 // that it had acknowledged, for connections of both kinds.
 func TestBroker_HealsAfterAFullDisk(t *testing.T) {
-	disk := smallDisk(t)
+	disk := brokertest.SmallDisk(t)
 	b := startBroker(t, openFolder(t, filepath.Join(disk, "data")))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -253,7 +253,7 @@ func TestBroker_HealsAfterAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	filler := filepath.Join(disk, "filler")
-	fillDisk(t, filler)
+	brokertest.FillDisk(t, filler)
 	// publish returns whether the message is in the stream.
 	publish := func(js jetstream.JetStream) bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -337,42 +337,6 @@ func TestBroker_AStreamBeingMadeIsNoTrouble(t *testing.T) {
 	} {
 		if err := d.settle(look.found, now.Add(look.at)); (err != nil) != look.trouble {
 			t.Errorf("after %v, with %v: %v", look.at, look.found, err)
-		}
-	}
-}
-
-// smallDisk mounts a disk of its own that goes with the test.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("a disk of its own needs Linux and root")
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("no disk of its own on this machine: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		// Detached even if a descriptor is still open; the kernel frees it with the last.
-		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	return dir
-}
-
-// fillDisk writes until nothing fits.
-func fillDisk(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for block := make([]byte, 4<<10); ; {
-		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -3,9 +3,7 @@ package broker_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -91,7 +89,7 @@ func TestStall_StopsWithoutWaitingForTheDeadline(t *testing.T) {
 // again. Nothing is lost, donors are refused at once, and they are taken again
 // without anybody telling the front-end.
 func TestStall_FullDisk(t *testing.T) {
-	disk := smallDisk(t)
+	disk := brokertest.SmallDisk(t)
 	server := brokertest.Start(t, brokertest.WithStore(filepath.Join(disk, "store")))
 	b := server.Connect()
 	if err := b.EnsureTopology(t.Context()); err != nil {
@@ -103,7 +101,7 @@ func TestStall_FullDisk(t *testing.T) {
 	run(t, p.Run)
 	takes(t, p)
 	filler := filepath.Join(disk, "filler")
-	fillDisk(t, filler)
+	brokertest.FillDisk(t, filler)
 
 	acknowledged := map[ingest.ID]bool{}
 	n := 1
@@ -131,42 +129,6 @@ func TestStall_FullDisk(t *testing.T) {
 	for id := range acknowledged {
 		if ids[id] == 0 {
 			t.Errorf("acknowledged and lost: %v", id)
-		}
-	}
-}
-
-// smallDisk mounts a disk of its own that goes with the test.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("a disk of its own needs Linux and root")
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("no disk of its own on this machine: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		// Detached even if a descriptor is still open; the kernel frees it with the last.
-		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	return dir
-}
-
-// fillDisk writes until nothing fits.
-func fillDisk(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for block := make([]byte, 4<<10); ; {
-		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
 		}
 	}
 }
