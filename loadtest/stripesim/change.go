@@ -80,34 +80,13 @@ const (
 func (c *change) append(b []byte) []byte {
 	w := writer{b}
 	w.int(c.at)
-	for i := range c.intents {
-		w.tag(tagIntent)
-		c.intents[i].write(&w)
-	}
-	for i := range c.charges {
-		w.tag(tagCharge)
-		c.charges[i].write(&w)
-	}
-	for i := range c.txns {
-		w.tag(tagTxn)
-		c.txns[i].write(&w)
-	}
-	for i := range c.refunds {
-		w.tag(tagRefund)
-		c.refunds[i].write(&w)
-	}
-	for i := range c.disputes {
-		w.tag(tagDispute)
-		c.disputes[i].write(&w)
-	}
-	for i := range c.payouts {
-		w.tag(tagPayout)
-		c.payouts[i].write(&w)
-	}
-	for i := range c.tokens {
-		w.tag(tagToken)
-		c.tokens[i].write(&w)
-	}
+	writeAll(&w, tagIntent, c.intents)
+	writeAll(&w, tagCharge, c.charges)
+	writeAll(&w, tagTxn, c.txns)
+	writeAll(&w, tagRefund, c.refunds)
+	writeAll(&w, tagDispute, c.disputes)
+	writeAll(&w, tagPayout, c.payouts)
+	writeAll(&w, tagToken, c.tokens)
 	for _, e := range c.events {
 		w.tag(tagEvent)
 		w.uint(uint64(e.kind))
@@ -120,7 +99,7 @@ func (c *change) append(b []byte) []byte {
 	}
 	if c.answer != nil {
 		w.tag(tagAnswer)
-		c.answer.write(&w)
+		c.answer.visit(&fields{w: &w})
 	}
 	for _, n := range c.sent {
 		w.tag(tagSent)
@@ -145,19 +124,19 @@ func decodeChange(b []byte) (*change, error) {
 	for len(r.b) > 0 && !r.bad {
 		switch tag := r.b[0]; tag {
 		case tagIntent:
-			c.intents = append(c.intents, readIntent(r.next()))
+			c.intents = append(c.intents, readOne[intent](&r))
 		case tagCharge:
-			c.charges = append(c.charges, readCharge(r.next()))
+			c.charges = append(c.charges, readOne[charge](&r))
 		case tagTxn:
-			c.txns = append(c.txns, readTxn(r.next()))
+			c.txns = append(c.txns, readOne[txn](&r))
 		case tagRefund:
-			c.refunds = append(c.refunds, readRefund(r.next()))
+			c.refunds = append(c.refunds, readOne[refund](&r))
 		case tagDispute:
-			c.disputes = append(c.disputes, readDispute(r.next()))
+			c.disputes = append(c.disputes, readOne[dispute](&r))
 		case tagPayout:
-			c.payouts = append(c.payouts, readPayout(r.next()))
+			c.payouts = append(c.payouts, readOne[payout](&r))
 		case tagToken:
-			c.tokens = append(c.tokens, readToken(r.next()))
+			c.tokens = append(c.tokens, readOne[token](&r))
 		case tagEvent:
 			r.next()
 			e := told{eventType(r.below(len(eventWords))), r.number()}
@@ -166,7 +145,8 @@ func decodeChange(b []byte) (*change, error) {
 			r.next()
 			c.used = append(c.used, tokenUse{r.uint(), r.number()})
 		case tagAnswer:
-			c.answer = readAnswer(r.next())
+			answer := readOne[answer](&r)
+			c.answer = &answer
 		case tagSent:
 			r.next()
 			c.sent = append(c.sent, r.number())

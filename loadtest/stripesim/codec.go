@@ -1,253 +1,217 @@
 package stripesim
 
-// How each object is written to the log: its fields in order, numbers as varints.
-// A field may be added at the end of a section only together with a new tag.
+// How each object stands in the log: its fields in order, numbers as varints. One
+// order serves writing and reading. A field may be added at the end of a section
+// only together with a new tag.
 
-func (p *intent) write(w *writer) {
-	w.uint(uint64(p.n))
-	w.int(p.created)
-	w.int(p.amount)
-	w.text(p.currency)
-	w.uint(uint64(p.status))
-	w.uint(uint64(p.card))
-	w.uint(uint64(p.method))
-	w.uint(uint64(p.decline))
-	w.uint(uint64(p.charge))
-	w.uint(uint64(p.tries))
-	w.int(p.canceledAt)
-	w.text(p.cancelReason)
-	w.text(p.returnURL)
-	w.bool(p.useSDK)
-	w.text(p.description)
-	w.text(p.metadata)
-	w.uint(uint64(p.draw))
-	w.int(p.dueAt)
+// fields is one walk over an object's fields: to the log when w is set, from it
+// otherwise.
+type fields struct {
+	w *writer
+	r *reader
 }
 
-func readIntent(r *reader) (p intent) {
-	p.n = r.number()
-	p.created = r.int()
-	p.amount = r.int()
-	p.currency = intern(r.text())
-	p.status = intentStatus(r.below(len(intentStatusWords)))
-	p.card = card(r.below(len(cards)))
-	p.method = r.number()
-	p.decline = decline(r.below(len(declines)))
-	p.charge = r.number()
-	p.tries = uint16(r.number())
-	p.canceledAt = r.int()
-	p.cancelReason = intern(r.text())
-	p.returnURL = r.text()
-	p.useSDK = r.bool()
-	p.description = r.text()
-	p.metadata = r.text()
-	p.draw = chance(r.uint())
-	p.dueAt = r.int()
-	return p
+// object is what has fields in the log.
+type object[T any] interface {
+	*T
+	visit(f *fields)
 }
 
-func (c *charge) write(w *writer) {
-	w.uint(uint64(c.n))
-	w.uint(uint64(c.intent))
-	w.uint(uint64(c.previous))
-	w.int(c.created)
-	w.int(c.amount)
-	w.text(c.currency)
-	w.uint(uint64(c.status))
-	w.uint(uint64(c.decline))
-	w.uint(uint64(c.card))
-	w.uint(uint64(c.method))
-	w.uint(uint64(c.txn))
-	w.uint(uint64(c.refund))
-	w.int(c.refunded)
-	w.uint(uint64(c.dispute))
-	w.int(c.dueAt)
-	w.text(c.metadata)
-	w.uint(uint64(c.draw))
+// writeAll writes a section for each of all.
+func writeAll[T any, P object[T]](w *writer, tag byte, all []T) {
+	f := fields{w: w}
+	for i := range all {
+		w.tag(tag)
+		P(&all[i]).visit(&f)
+	}
 }
 
-func readCharge(r *reader) (c charge) {
-	c.n = r.number()
-	c.intent = r.number()
-	c.previous = r.number()
-	c.created = r.int()
-	c.amount = r.int()
-	c.currency = intern(r.text())
-	c.status = chargeStatus(r.below(len(chargeStatusWords)))
-	c.decline = decline(r.below(len(declines)))
-	c.card = card(r.below(len(cards)))
-	c.method = r.number()
-	c.txn = r.number()
-	c.refund = r.number()
-	c.refunded = r.int()
-	c.dispute = r.number()
-	c.dueAt = r.int()
-	c.metadata = r.text()
-	c.draw = chance(r.uint())
-	return c
+// readOne reads the section whose tag was looked at.
+func readOne[T any, P object[T]](r *reader) (v T) {
+	P(&v).visit(&fields{r: r.next()})
+	return v
 }
 
-func (t *txn) write(w *writer) {
-	w.uint(uint64(t.n))
-	w.uint(uint64(t.kind))
-	w.uint(uint64(t.source))
-	w.int(t.created)
-	w.int(t.availableOn)
-	w.int(t.amount)
-	w.int(t.fee)
-	w.text(t.currency)
+func (f *fields) int(v *int64) {
+	if f.w != nil {
+		f.w.int(*v)
+		return
+	}
+	*v = f.r.int()
 }
 
-func readTxn(r *reader) (t txn) {
-	t.n = r.number()
-	t.kind = txnType(r.below(len(txnWords)))
-	t.source = r.number()
-	t.created = r.int()
-	t.availableOn = r.int()
-	t.amount = r.int()
-	t.fee = r.int()
-	t.currency = intern(r.text())
-	return t
+func (f *fields) bool(v *bool) {
+	if f.w != nil {
+		f.w.bool(*v)
+		return
+	}
+	*v = f.r.bool()
 }
 
-func (f *refund) write(w *writer) {
-	w.uint(uint64(f.n))
-	w.uint(uint64(f.charge))
-	w.uint(uint64(f.intent))
-	w.uint(uint64(f.previous))
-	w.int(f.created)
-	w.int(f.amount)
-	w.text(f.currency)
-	w.uint(uint64(f.status))
-	w.text(f.reason)
-	w.uint(uint64(f.txn))
-	w.uint(uint64(f.failTxn))
-	w.int(f.dueAt)
-	w.text(f.metadata)
+func (f *fields) text(v *string) {
+	if f.w != nil {
+		f.w.text(*v)
+		return
+	}
+	*v = f.r.text()
 }
 
-func readRefund(r *reader) (f refund) {
-	f.n = r.number()
-	f.charge = r.number()
-	f.intent = r.number()
-	f.previous = r.number()
-	f.created = r.int()
-	f.amount = r.int()
-	f.currency = intern(r.text())
-	f.status = settleStatus(r.below(len(refundWords)))
-	f.reason = intern(r.text())
-	f.txn = r.number()
-	f.failTxn = r.number()
-	f.dueAt = r.int()
-	f.metadata = r.text()
-	return f
+// word is a text of which there are few: equal ones share their bytes.
+func (f *fields) word(v *string) {
+	if f.text(v); f.w == nil {
+		*v = intern(*v)
+	}
 }
 
-func (d *dispute) write(w *writer) {
-	w.uint(uint64(d.n))
-	w.uint(uint64(d.charge))
-	w.uint(uint64(d.intent))
-	w.int(d.created)
-	w.int(d.amount)
-	w.text(d.currency)
-	w.uint(uint64(d.status))
-	w.text(d.reason)
-	w.uint(uint64(d.withdrawn))
-	w.uint(uint64(d.reinstated))
-	w.bool(d.wins)
-	w.int(d.dueAt)
-	w.text(d.metadata)
+// long is a number of up to 64 bits.
+func long[T ~uint64](f *fields, v *T) {
+	if f.w != nil {
+		f.w.uint(uint64(*v))
+		return
+	}
+	*v = T(f.r.uint())
 }
 
-func readDispute(r *reader) (d dispute) {
-	d.n = r.number()
-	d.charge = r.number()
-	d.intent = r.number()
-	d.created = r.int()
-	d.amount = r.int()
-	d.currency = intern(r.text())
-	d.status = disputeStatus(r.below(len(disputeWords)))
-	d.reason = intern(r.text())
-	d.withdrawn = r.number()
-	d.reinstated = r.number()
-	d.wins = r.bool()
-	d.dueAt = r.int()
-	d.metadata = r.text()
-	return d
+// number is one of up to 32 bits.
+func number[T ~uint8 | ~uint16 | ~uint32](f *fields, v *T) {
+	if f.w != nil {
+		f.w.uint(uint64(*v))
+		return
+	}
+	*v = T(f.r.number())
 }
 
-func (p *payout) write(w *writer) {
-	w.uint(uint64(p.n))
-	w.int(p.created)
-	w.int(p.arrival)
-	w.int(p.amount)
-	w.text(p.currency)
-	w.uint(uint64(p.status))
-	w.bool(p.automatic)
-	w.uint(uint64(p.txn))
-	w.uint(uint64(p.failTxn))
-	w.int(p.dueAt)
-	w.text(p.metadata)
+// among is the index of a word in a table of this length.
+func among[T ~uint8](f *fields, v *T, length int) {
+	if f.w != nil {
+		f.w.uint(uint64(*v))
+		return
+	}
+	*v = T(f.r.below(length))
 }
 
-func readPayout(r *reader) (p payout) {
-	p.n = r.number()
-	p.created = r.int()
-	p.arrival = r.int()
-	p.amount = r.int()
-	p.currency = intern(r.text())
-	p.status = settleStatus(r.below(len(payoutWords)))
-	p.automatic = r.bool()
-	p.txn = r.number()
-	p.failTxn = r.number()
-	p.dueAt = r.int()
-	p.metadata = r.text()
-	return p
+func (p *intent) visit(f *fields) {
+	number(f, &p.n)
+	f.int(&p.created)
+	f.int(&p.amount)
+	f.word(&p.currency)
+	among(f, &p.status, len(intentStatusWords))
+	among(f, &p.card, len(cards))
+	number(f, &p.method)
+	among(f, &p.decline, len(declines))
+	number(f, &p.charge)
+	number(f, &p.tries)
+	f.int(&p.canceledAt)
+	f.word(&p.cancelReason)
+	f.text(&p.returnURL)
+	f.bool(&p.useSDK)
+	f.text(&p.description)
+	f.text(&p.metadata)
+	long(f, &p.draw)
+	f.int(&p.dueAt)
 }
 
-func (t *token) write(w *writer) {
-	w.uint(uint64(t.n))
-	w.int(t.created)
-	w.int(t.expires)
-	w.uint(uint64(t.card))
-	w.uint(uint64(t.usedBy))
-	w.text(t.returnURL)
+func (c *charge) visit(f *fields) {
+	number(f, &c.n)
+	number(f, &c.intent)
+	number(f, &c.previous)
+	f.int(&c.created)
+	f.int(&c.amount)
+	f.word(&c.currency)
+	among(f, &c.status, len(chargeStatusWords))
+	among(f, &c.decline, len(declines))
+	among(f, &c.card, len(cards))
+	number(f, &c.method)
+	number(f, &c.txn)
+	number(f, &c.refund)
+	f.int(&c.refunded)
+	number(f, &c.dispute)
+	f.int(&c.dueAt)
+	f.text(&c.metadata)
+	long(f, &c.draw)
 }
 
-func readToken(r *reader) (t token) {
-	t.n = r.number()
-	t.created = r.int()
-	t.expires = r.int()
-	t.card = card(r.below(len(cards)))
-	t.usedBy = r.number()
-	t.returnURL = r.text()
-	return t
+func (t *txn) visit(f *fields) {
+	number(f, &t.n)
+	among(f, &t.kind, len(txnWords))
+	number(f, &t.source)
+	f.int(&t.created)
+	f.int(&t.availableOn)
+	f.int(&t.amount)
+	f.int(&t.fee)
+	f.word(&t.currency)
 }
 
-func (a *answer) write(w *writer) {
-	w.text(a.key)
-	w.uint(a.asked)
-	w.uint(uint64(a.status))
-	w.uint(uint64(a.about))
-	w.uint(uint64(a.n))
-	w.uint(uint64(a.expand))
-	w.text(a.fault.kind)
-	w.text(a.fault.code)
-	w.text(a.fault.message)
-	w.text(a.fault.param)
-	w.uint(uint64(a.fault.decline))
-	w.uint(uint64(a.fault.intent))
-	w.uint(uint64(a.fault.charge))
+func (b *refund) visit(f *fields) {
+	number(f, &b.n)
+	number(f, &b.charge)
+	number(f, &b.intent)
+	number(f, &b.previous)
+	f.int(&b.created)
+	f.int(&b.amount)
+	f.word(&b.currency)
+	among(f, &b.status, len(refundWords))
+	f.word(&b.reason)
+	number(f, &b.txn)
+	number(f, &b.failTxn)
+	f.int(&b.dueAt)
+	f.text(&b.metadata)
 }
 
-func readAnswer(r *reader) *answer {
-	a := &answer{key: r.text(), asked: r.uint(), status: uint16(r.number())}
-	a.about = kind(r.below(len(kindPrefixes)))
-	a.n = r.number()
-	a.expand = expansion(r.number())
-	a.fault = apiError{status: int(a.status), kind: r.text(), code: r.text(), message: r.text(), param: r.text()}
-	a.fault.decline = decline(r.below(len(declines)))
-	a.fault.intent = r.number()
-	a.fault.charge = r.number()
-	return a
+func (d *dispute) visit(f *fields) {
+	number(f, &d.n)
+	number(f, &d.charge)
+	number(f, &d.intent)
+	f.int(&d.created)
+	f.int(&d.amount)
+	f.word(&d.currency)
+	among(f, &d.status, len(disputeWords))
+	f.word(&d.reason)
+	number(f, &d.withdrawn)
+	number(f, &d.reinstated)
+	f.bool(&d.wins)
+	f.int(&d.dueAt)
+	f.text(&d.metadata)
+}
+
+func (p *payout) visit(f *fields) {
+	number(f, &p.n)
+	f.int(&p.created)
+	f.int(&p.arrival)
+	f.int(&p.amount)
+	f.word(&p.currency)
+	among(f, &p.status, len(payoutWords))
+	f.bool(&p.automatic)
+	number(f, &p.txn)
+	number(f, &p.failTxn)
+	f.int(&p.dueAt)
+	f.text(&p.metadata)
+}
+
+func (t *token) visit(f *fields) {
+	number(f, &t.n)
+	f.int(&t.created)
+	f.int(&t.expires)
+	among(f, &t.card, len(cards))
+	number(f, &t.usedBy)
+	f.text(&t.returnURL)
+}
+
+func (a *answer) visit(f *fields) {
+	f.text(&a.key)
+	long(f, &a.asked)
+	number(f, &a.status)
+	among(f, &a.about, len(kindPrefixes))
+	number(f, &a.n)
+	number(f, &a.expand)
+	f.text(&a.fault.kind)
+	f.text(&a.fault.code)
+	f.text(&a.fault.message)
+	f.text(&a.fault.param)
+	among(f, &a.fault.decline, len(declines))
+	number(f, &a.fault.intent)
+	number(f, &a.fault.charge)
+	if f.w == nil {
+		a.fault.status = int(a.status)
+	}
 }

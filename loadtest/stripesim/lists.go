@@ -157,16 +157,21 @@ func (s *Server) listCharges(q *call, r *renderer) *apiError {
 	return nil
 }
 
+// listingOfPayment is listingOf with the two filters of what belongs to a payment: its
+// charge and its intent, 0 for any.
+func (s *Server) listingOfPayment(q *call, of kind) (l listing, charge, intent uint32, bad *apiError) {
+	if l, bad = s.listingOf(q, of); bad != nil {
+		return l, 0, 0, bad
+	}
+	if charge, bad = s.owner(q, "charge", chargeKind); bad != nil {
+		return l, 0, 0, bad
+	}
+	intent, bad = s.owner(q, "payment_intent", intentKind)
+	return l, charge, intent, bad
+}
+
 func (s *Server) listRefunds(q *call, r *renderer) *apiError {
-	l, bad := s.listingOf(q, refundKind)
-	if bad != nil {
-		return bad
-	}
-	charge, bad := s.owner(q, "charge", chargeKind)
-	if bad != nil {
-		return bad
-	}
-	intent, bad := s.owner(q, "payment_intent", intentKind)
+	l, charge, intent, bad := s.listingOfPayment(q, refundKind)
 	if bad != nil {
 		return bad
 	}
@@ -178,15 +183,7 @@ func (s *Server) listRefunds(q *call, r *renderer) *apiError {
 }
 
 func (s *Server) listDisputes(q *call, r *renderer) *apiError {
-	l, bad := s.listingOf(q, disputeKind)
-	if bad != nil {
-		return bad
-	}
-	charge, bad := s.owner(q, "charge", chargeKind)
-	if bad != nil {
-		return bad
-	}
-	intent, bad := s.owner(q, "payment_intent", intentKind)
+	l, charge, intent, bad := s.listingOfPayment(q, disputeKind)
 	if bad != nil {
 		return bad
 	}
