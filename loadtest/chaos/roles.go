@@ -17,7 +17,9 @@ func (r *Rig) StartUp(ctx context.Context) error {
 // LaunchUp starts `up` and waits for nothing.
 func (r *Rig) LaunchUp() error {
 	return r.start(RoleUp, r.programs.Spillway,
-		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress)
+		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress,
+		// At one address for all its lives: whoever watches finds it again.
+		"--broker-listen", r.brokerAddress)
 }
 
 // StartRoles starts everything as processes of its own: a stock broker, Postgres,
