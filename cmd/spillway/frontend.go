@@ -61,6 +61,8 @@ type frontEnd struct {
 	server *httpapi.Server
 	// ready tells whether donations can be taken and pages shown.
 	ready func() error
+	// link is the connection that start makes.
+	link *broker.Broker
 }
 
 // start wires the front-end and adds its parts to the group, in the order in which
@@ -74,6 +76,7 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	f.link = b
 	gate := b.NewGate(f.registry)
 	group.Go(ctx, "durability gate", quickStop, gate.Run)
 	publisher := b.NewPublisher(broker.PublisherConfig{Node: nodeName(), Gate: gate}, f.registry)

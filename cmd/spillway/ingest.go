@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 )
@@ -52,6 +53,7 @@ func (c *ingestCommand) Run(p *process) error {
 	err = f.start(p.ctx, group)
 	if err == nil {
 		operators.setReady(f.ready)
+		report(p.ctx, group, f.link, operators, p.log, reportedRole{status.FrontEndRole, f.ready})
 		err = group.Wait(p.ctx)
 	}
 	return finish(p, group, err)

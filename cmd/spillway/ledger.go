@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 )
@@ -40,6 +41,7 @@ func (c *ledgerCommand) Run(p *process) error {
 	err = r.start(p.ctx, group)
 	if err == nil {
 		operators.setReady(func() error { return nil })
+		report(p.ctx, group, r.link, operators, p.log, reportedRole{status.LedgerRole, r.published})
 		err = group.Wait(p.ctx)
 	}
 	return finish(p, group, err)

@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"spillway/campaigns/status/meter"
 )
 
 const (
@@ -30,7 +31,7 @@ var errStarting = errors.New("starting")
 // its own so that no donor reaches it and no donor's load starves it.
 type ops struct {
 	listener net.Listener
-	registry *prometheus.Registry
+	registry *meter.Registry
 	ready    atomic.Pointer[func() error]
 }
 
@@ -40,7 +41,7 @@ func newOps(address, flag string) (*ops, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &ops{listener: ln, registry: prometheus.NewRegistry()}
+	o := &ops{listener: ln, registry: meter.NewRegistry()}
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.setReady(func() error { return errStarting })
 	return o, nil

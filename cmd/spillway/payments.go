@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/ingest/broker"
@@ -77,6 +78,7 @@ func (c *paymentsRunCommand) Run(p *process) error {
 	err = t.start(p.ctx, group)
 	if err == nil {
 		operators.setReady(t.ready)
+		report(p.ctx, group, t.link, operators, p.log, reportedRole{status.PaymentsRole, t.ready})
 		err = group.Wait(p.ctx)
 	}
 	return finish(p, group, err)
@@ -146,6 +148,8 @@ type till struct {
 	// prepared is set, and begun closed, once charging has begun.
 	prepared atomic.Bool
 	begun    chan struct{}
+	// link is the connection that start makes.
+	link *broker.Broker
 }
 
 // errNotPrepared is the reason for not being ready before the database has said
@@ -195,6 +199,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	t.link = b
 	reports, err := reconciledb.Open(t.database)
 	if err != nil {
 		return err

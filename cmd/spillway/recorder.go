@@ -34,6 +34,8 @@ type recorder struct {
 
 	// published is nil once front-ends can know every campaign; start sets it.
 	published func() error
+	// link is the connection that start makes.
+	link *broker.Broker
 }
 
 // say tells a person what was started.
@@ -62,6 +64,7 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	r.link = b
 	news := publish.New(publish.Config{}, campaigns, b, r.log, r.registry)
 	r.published = news.Published
 	group.Go(ctx, "news of campaigns", quickStop, news.Run)

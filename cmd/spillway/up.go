@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/deploy/onebox"
@@ -54,6 +55,7 @@ type up struct {
 	folder    *onebox.Folder
 	operators *ops
 	listener  net.Listener
+	till      *till // nil while nothing is charged here
 
 	embedded *onebox.Broker // nil with --nats-url
 	run      onebox.Run
@@ -161,7 +163,20 @@ func (u *up) start(ctx context.Context) error {
 		return err
 	}
 	u.operators.setReady(f.ready)
+	report(ctx, u.group, r.link, u.operators, u.p.log, u.roles(f, r)...)
 	return u.await(ctx, f.ready)
+}
+
+// roles are what this process tells the console about.
+func (u *up) roles(f *frontEnd, r *recorder) []reportedRole {
+	roles := []reportedRole{{status.FrontEndRole, f.ready}}
+	if !u.NoLedger {
+		roles = append(roles, reportedRole{status.LedgerRole, r.published})
+	}
+	if u.till != nil {
+		roles = append(roles, reportedRole{status.PaymentsRole, u.till.ready})
+	}
+	return roles
 }
 
 // payments starts to charge, unless other processes do.
@@ -173,11 +188,11 @@ func (u *up) payments(ctx context.Context) error {
 	if !u.Named() {
 		return nil // said already
 	}
-	t := &till{
+	u.till = &till{
 		processor: u.Processor, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway payments "+nodeName()),
 		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log,
 	}
-	return u.progress.step("payments", func() error { return t.start(ctx, u.group) }, t.say)
+	return u.progress.step("payments", func() error { return u.till.start(ctx, u.group) }, u.till.say)
 }
 
 // secrets sees to the installation's secrets.

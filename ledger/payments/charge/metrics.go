@@ -1,6 +1,7 @@
 package charge
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -93,6 +94,7 @@ func (m *metrics) of(book ledger.Book) *bookMetrics {
 		events: m.events.MustCurryWith(l), limited: m.limited.MustCurryWith(l), commands: m.commands.MustCurryWith(l),
 		callSeconds: m.callSeconds.With(l), applySeconds: m.applySeconds.With(l), applyFacts: m.applyFacts.With(l),
 	}
+	b.perSecond.Set(math.NaN())               // 0 would say that charging is paused, before anybody has asked
 	b.alarms.WithLabelValues("second_charge") // the one that must be seen to be zero
 	return b
 }
