@@ -1,5 +1,5 @@
-// Package postgres stores campaigns, with the events and organisations that they
-// name, in the schema "campaigns". It is where they are made and changed; front-ends
+// Package postgres stores campaigns, with the giving days, organisations and pictures
+// that they name, in the schema "campaigns". It is where they are made and changed; front-ends
 // read them from the broker and never come here.
 //
 // The one invariant: revisions become visible in their order, so that whoever has
@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,9 +43,9 @@ const schema = "campaigns"
 // that no other program takes in this database ("campaign" in ASCII).
 const revisionLock = 0x63616d706169676e
 
-// SinceMost is how many campaigns Since returns at once; so many mean that there
-// may be more.
-const SinceMost = 5000
+// SinceMost is how many campaigns Since returns at once, some megabytes with their
+// stories; so many mean that there may be more.
+const SinceMost = 1000
 
 // Config says where the database is.
 type Config struct {
@@ -101,6 +102,7 @@ var (
 	putSQL      = statement("put")
 	getSQL      = statement("get")
 	listSQL     = statement("list")
+	searchSQL   = statement("search")
 	sinceSQL    = statement("since")
 	raiseSQL    = statement("raise")
 	addStubsSQL = statement("add_stubs")
@@ -128,9 +130,10 @@ func (s *Store) locked(ctx context.Context, do func(pgx.Tx) error) error {
 
 // Put makes or changes campaigns, all or none, and returns how many of them it
 // made or changed; one that is the same already is left alone. A campaign's Revision
-// is assigned here; the one given is not read.
+// is assigned here, its LegalName and TaxNumber are its organisation's (PutOrganisation);
+// those given are not read. An event or organisation that nobody made is made of its name.
 //
-// Errors: campaigns.ErrInvalid, campaigns.ErrCurrencyKept, campaigns.ErrBookKept,
+// Errors: campaigns.ErrInvalid, also for a picture that is not stored; campaigns.ErrCurrencyKept, campaigns.ErrBookKept,
 // ledger.ErrUnavailable; campaigns.ErrUnknown for a parent that does not exist.
 func (s *Store) Put(ctx context.Context, all ...*campaigns.Campaign) (changed int, err error) {
 	rows, err := columnsOf(all)
@@ -151,6 +154,58 @@ func (s *Store) Put(ctx context.Context, all ...*campaigns.Campaign) (changed in
 	return changed, nil
 }
 
+// Edit changes one campaign and returns it as it is then. change is called with what
+// is stored, while nobody else can change any campaign; it must not wait for anything,
+// nor change the slug. Its error ends the edit and is returned as it is. A change of
+// nothing keeps the revision. Errors: those of Put, of which ErrUnknown also for the
+// campaign itself.
+func (s *Store) Edit(ctx context.Context, slug string, change func(*campaigns.Campaign) error) (*campaigns.Campaign, error) {
+	var edited *campaigns.Campaign
+	err := s.locked(ctx, func(tx pgx.Tx) error {
+		c, err := one(ctx, tx, slug)
+		if err != nil {
+			return err
+		}
+		if err := change(c); err != nil {
+			return refusal{err}
+		}
+		if c.Slug != slug {
+			return refusal{fmt.Errorf("%w: the slug of %q cannot be changed", campaigns.ErrInvalid, slug)}
+		}
+		rows, err := columnsOf([]*campaigns.Campaign{c})
+		if err != nil {
+			return refusal{err}
+		}
+		if _, err := tx.Exec(ctx, putSQL, rows...); err != nil {
+			return err
+		}
+		edited, err = one(ctx, tx, slug)
+		return err
+	})
+	if refused, ok := errors.AsType[refusal](err); ok {
+		return nil, refused.error
+	}
+	if err != nil {
+		return nil, sorted(fmt.Sprintf("edit campaign %q", slug), err)
+	}
+	return edited, nil
+}
+
+// refusal is an error that is the caller's, not the database's.
+type refusal struct{ error }
+
+// one reads a campaign within a transaction. Errors: a refusal of ErrUnknown.
+func one(ctx context.Context, tx pgx.Tx, slug string) (*campaigns.Campaign, error) {
+	all, err := collect(ctx, tx, scan, getSQL, slug)
+	if err == nil && len(all) == 0 {
+		err = refusal{fmt.Errorf("campaign %q: %w", slug, campaigns.ErrUnknown)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
 // Get returns a campaign. Errors: campaigns.ErrUnknown, also for a stub;
 // ledger.ErrUnavailable.
 func (s *Store) Get(ctx context.Context, slug string) (*campaigns.Campaign, error) {
@@ -168,6 +223,17 @@ func (s *Store) Get(ctx context.Context, slug string) (*campaigns.Campaign, erro
 // in order of slug; stubs are left out. Errors: ledger.ErrUnavailable.
 func (s *Store) List(ctx context.Context, after string, limit int) ([]*campaigns.Campaign, error) {
 	return s.query(ctx, "list campaigns", listSQL, after, limit)
+}
+
+// Search is List for the campaigns whose slug, name, organisation or event holds
+// text, in upper or lower case; "" is in all. Errors: ledger.ErrUnavailable.
+func (s *Store) Search(ctx context.Context, text, after string, limit int) ([]*campaigns.Campaign, error) {
+	return s.query(ctx, "search campaigns", searchSQL, searchable(text), after, limit)
+}
+
+// searchable is text as the database takes it: what cannot be stored is found nowhere.
+func searchable(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
 }
 
 // Since returns the campaigns that changed after revision, in order of change, at
@@ -218,6 +284,7 @@ var constraints = map[string]error{
 	"campaigns_currency_kept": campaigns.ErrCurrencyKept,
 	"campaigns_book_kept":     campaigns.ErrBookKept,
 	"campaigns_parent_fkey":   campaigns.ErrUnknown,
+	"campaigns_image_fkey":    campaigns.ErrInvalid,
 }
 
 // sorted gives err, of doing what, the meaning that a caller decides on: what the

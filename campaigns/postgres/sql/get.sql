@@ -1,3 +1,5 @@
 -- One campaign, by campaigns_pkey.
-SELECT slug, name, event, organisation, parent, currency, goal_minor, min_minor, max_minor, starts_at, ends_at, rehearsal, revision
-FROM campaigns WHERE slug = $1 AND NOT stub
+SELECT c.slug, c.name, c.event, c.organisation, o.legal_name, o.tax_number, c.story, c.image, c.parent, c.currency,
+       c.goal_minor, c.min_minor, c.max_minor, c.starts_at, c.ends_at, c.rehearsal, c.revision
+FROM campaigns AS c LEFT JOIN organisations AS o ON o.name = c.organisation
+WHERE c.slug = $1 AND NOT c.stub

@@ -1,4 +1,6 @@
 -- A page of campaigns in order of slug, by campaigns_pkey.
-SELECT slug, name, event, organisation, parent, currency, goal_minor, min_minor, max_minor, starts_at, ends_at, rehearsal, revision
-FROM campaigns WHERE slug > $1 AND NOT stub
-ORDER BY slug LIMIT $2
+SELECT c.slug, c.name, c.event, c.organisation, o.legal_name, o.tax_number, c.story, c.image, c.parent, c.currency,
+       c.goal_minor, c.min_minor, c.max_minor, c.starts_at, c.ends_at, c.rehearsal, c.revision
+FROM campaigns AS c LEFT JOIN organisations AS o ON o.name = c.organisation
+WHERE c.slug > $1 AND NOT c.stub
+ORDER BY c.slug LIMIT $2
