@@ -7,26 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"spillway/ingest"
+	"spillway/ledger/metric"
 )
-
-// register registers c and returns it, or the one that stands there already: two
-// publishers of one process share their counters.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	if err != nil {
-		panic(err) // two metrics of one name and different shape: our own mistake
-	}
-	return c
-}
 
 type publisherMetrics struct {
 	donations  prometheus.Histogram // per envelope
@@ -37,20 +19,20 @@ type publisherMetrics struct {
 }
 
 func newPublisherMetrics(reg prometheus.Registerer, p *Publisher) *publisherMetrics {
-	outcomes := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	outcomes := metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ingest_donations_published_total",
 		Help: "Donations and donors' further wishes handed to the publisher, by what became of them.",
 	}, []string{"outcome"}))
 	m := &publisherMetrics{
-		donations: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		donations: metric.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_envelope_donations", Help: "Donations and further wishes that travelled in one envelope.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		})),
-		bytes: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		bytes: metric.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_envelope_bytes", Help: "Size of one envelope.",
 			Buckets: prometheus.ExponentialBuckets(256, 2, 12),
 		})),
-		ackSeconds: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		ackSeconds: metric.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_broker_ack_seconds", Help: "Time from sending an envelope to its acknowledgement.",
 			Buckets:                     prometheus.ExponentialBuckets(50e-6, 2, 17),
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
@@ -62,10 +44,10 @@ func newPublisherMetrics(reg prometheus.Registerer, p *Publisher) *publisherMetr
 		},
 		busy: outcomes.WithLabelValues("busy"),
 	}
-	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	metric.Register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingest_waiting_donations", Help: "Donations that wait for the broker's acknowledgement.",
 	}, func() float64 { n, _ := p.Waiting(); return float64(n) })))
-	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	metric.Register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingest_waiting_bytes", Help: "Bytes of envelopes that wait for the broker's acknowledgement.",
 	}, func() float64 { _, n := p.Waiting(); return float64(n) })))
 	return m

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"spillway/ledger"
+	"spillway/ledger/metric"
 )
 
 // growthHalfLife is how fast a stream's measured growth forgets: long enough to
@@ -66,10 +67,10 @@ type gateMetrics struct {
 
 func newGateMetrics(reg prometheus.Registerer, g *Gate) *gateMetrics {
 	m := &gateMetrics{
-		used: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		used: metric.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ingest_stream_used_ratio", Help: "Share of a stream's max_bytes that is taken; donations stop at 0.9.",
 		}, []string{"stream"})),
-		hoursLeft: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		hoursLeft: metric.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ingest_stream_full_hours", Help: "Hours until donations stop for lack of room at the present rate; +Inf when nothing grows.",
 		}, []string{"stream"})),
 	}
@@ -78,7 +79,7 @@ func newGateMetrics(reg prometheus.Registerer, g *Gate) *gateMetrics {
 			m.hoursLeft.WithLabelValues(Stream(book, shard)).Set(math.Inf(1))
 		}
 	}
-	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	metric.Register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingest_broker_durable", Help: "1 while the broker is proven durable and has room.",
 	}, func() float64 {
 		if g.Ready() == nil {

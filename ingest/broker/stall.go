@@ -10,6 +10,7 @@ import (
 
 	"spillway/ingest"
 	"spillway/ledger"
+	"spillway/ledger/metric"
 )
 
 // probePause is the pause between two probes of a stalled stream: after a broker
@@ -100,7 +101,7 @@ func (l *lane) errRefusedStalled() error {
 }
 
 func registerStalls(reg prometheus.Registerer, p *Publisher) {
-	register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	metric.Register(reg, prometheus.Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ingest_streams_stalled", Help: "Streams whose donations are refused because the broker, though connected, acknowledges nothing.",
 	}, func() float64 {
 		n := 0

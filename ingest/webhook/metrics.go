@@ -1,9 +1,9 @@
 package webhook
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/ledger/metric"
 )
 
 // result is what became of one request, a closed set.
@@ -22,12 +22,12 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	byResult := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	byResult := metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ingest_webhooks_total", Help: "The processor's events by what became of them at the endpoint.",
 	}, []string{"result"}))
 	m := &metrics{
 		results: make(map[result]prometheus.Counter),
-		seconds: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		seconds: metric.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_webhook_store_seconds", Help: "Time until the broker had an event on disk.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14), // 0.5 ms to 4 s
 		})),
@@ -36,22 +36,4 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.results[r] = byResult.WithLabelValues(string(r))
 	}
 	return m
-}
-
-// register registers c and returns it, or the one that stands there already.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	if err != nil {
-		panic(err) // two metrics of one name and different shape: our own mistake
-	}
-	return c
 }

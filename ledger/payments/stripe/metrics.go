@@ -1,11 +1,12 @@
 package stripe
 
 import (
-	"errors"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"spillway/ledger/metric"
 )
 
 type metrics struct {
@@ -18,20 +19,20 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		seconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		seconds: metric.Register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "payments_processor_seconds", Help: "Time of one call to the processor, answer read.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 13), // 5 ms to 20 s
 		}, []string{"endpoint"})),
-		calls: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		calls: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "payments_processor_calls_total", Help: "Calls to the processor by HTTP status, or by why none came.",
 		}, []string{"endpoint", "result"})),
-		limited: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		limited: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "payments_processor_limited_total", Help: "Calls that the processor turned away as too many, by its reason.",
 		}, []string{"reason"})),
-		unreadable: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		unreadable: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "payments_processor_unreadable_total", Help: "Objects of the processor's lists that could not be read.",
 		}, []string{"list"})),
-		alarms: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		alarms: metric.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "payments_processor_alarms_total", Help: "Answers of the processor that need a person: about the key, the account or the books, not one gift.",
 		}, []string{"alarm"})),
 	}
@@ -61,22 +62,4 @@ func limitReason(s string) string {
 		return s
 	}
 	return "other"
-}
-
-// register registers c and returns it, or the one that stands there already.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	if err != nil {
-		panic(err) // two metrics of one name and different shape: our own mistake
-	}
-	return c
 }
