@@ -77,6 +77,7 @@ var spillway = rules{
 		"ingest/problem":   contracts,
 		"ingest/openapi":   contracts, // the public contract as a document
 		"campaigns/wire":   contracts,
+		"campaigns/board":  contracts, // the giving day at a moment, as pages and API read it
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 		// Passwords, tokens and codes, as console and command line check them.
 		"campaigns/access/credential": contracts,
