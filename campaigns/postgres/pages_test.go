@@ -299,3 +299,29 @@ func TestMigrate_ABuildOfBeforeGoesOn(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestPutIf_StoresWhatStandsAsItWasRead(t *testing.T) {
+	s, _ := open(t)
+	a, b := plain("a"), plain("b")
+	if n, err := s.PutIf(t.Context(), a, b); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	if _, err := s.PutIf(t.Context(), plain("a")); !errors.Is(err, campaigns.ErrOvertaken) {
+		t.Errorf("made twice: %v", err)
+	}
+	a, b = get(t, s, "a"), get(t, s, "b")
+	a.Name, b.Name = "first", "first"
+	if n, err := s.PutIf(t.Context(), b); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	fresh := plain("c")
+	if _, err := s.PutIf(t.Context(), fresh, a, b); !errors.Is(err, campaigns.ErrOvertaken) || !strings.Contains(err.Error(), "b") {
+		t.Errorf("b was changed meanwhile: %v", err)
+	}
+	if got := get(t, s, "a"); got.Name != "a" {
+		t.Errorf("one of them was stored: %+v", got)
+	}
+	if _, err := s.Get(t.Context(), "c"); !errors.Is(err, campaigns.ErrUnknown) {
+		t.Errorf("one of them was made: %v", err)
+	}
+}

@@ -83,8 +83,11 @@ var spillway = rules{
 		"campaigns/access/credential": contracts,
 		// What the sections of the console share, and how a request to it is made and answered.
 		"campaigns/console/frame": contracts,
-		"campaigns/status":        contracts, // what processes tell the console about themselves
-		"ledger/search":           contracts, // what may be looked up, and how texts are made comparable
+		// Spreadsheets of organisers, and what becomes of their rows.
+		"campaigns/console/manage/sheet": contracts,
+		"campaigns/console/manage/plan":  contracts,
+		"campaigns/status":               contracts, // what processes tell the console about themselves
+		"ledger/search":                  contracts, // what may be looked up, and how texts are made comparable
 		// What the ledger's two adapters agree on about their one database; no SQL of either.
 		"ledger/postgres/session": contracts,
 		// Waiting between tries serves like the standard library; every service may.
@@ -141,6 +144,7 @@ var spillway = rules{
 		"github.com/mattn/go-isatty":              {"cmd/...", "loadtest/..."},
 		"golang.org/x/crypto":                     {"campaigns/access/credential"},
 		"github.com/pquerna/otp":                  {"campaigns/access/credential"},
+		"github.com/xuri/excelize/v2":             {"campaigns/console/manage/sheet"},
 		"golang.org/x/sys":                        {"deploy/onebox/...", "loadtest/...", "cmd/..."},
 	},
 	tools: map[string]ring{
