@@ -41,18 +41,8 @@ func clean(s string, max int) string {
 	return s[:max]
 }
 
-// LogQuery narrows the audit log. Zero fields do not narrow.
-type LogQuery struct {
-	Name     string // of the actor, whole
-	Action   string // its beginning, such as "user."
-	Subject  string // whole
-	From, To time.Time
-	Before   int64 // entries older than this one; 0 for the newest
-	Limit    int
-}
-
 // Log returns entries, newest first.
-func (s *Store) Log(ctx context.Context, q LogQuery) ([]access.Entry, error) {
+func (s *Store) Log(ctx context.Context, q access.LogQuery) ([]access.Entry, error) {
 	before := q.Before
 	if before <= 0 {
 		before = 1<<63 - 1

@@ -42,16 +42,9 @@ func (s *Store) StartSession(ctx context.Context, sum credential.Sum, n access.S
 	})
 }
 
-// Live is a session with the user it belongs to.
-type Live struct {
-	access.Session
-	User    access.User
-	Pending bool
-}
-
 // Session returns what is stored under a token's sum. Whether it has expired is the
 // caller's to judge; a disabled user has none. Errors: access.ErrUnknown.
-func (s *Store) Session(ctx context.Context, sum credential.Sum) (l Live, err error) {
+func (s *Store) Session(ctx context.Context, sum credential.Sum) (l access.Live, err error) {
 	// By sessions_pkey and users_pkey.
 	rows, err := s.pool.Query(ctx, `SELECT u.id, email, role, campaigns, totp IS NOT NULL, password IS NOT NULL, disabled_at, u.created_at, u.seen_at,
 			s.id, s.created_at, s.seen_at, s.expires_at, s.network, s.agent, s.pending
@@ -59,9 +52,9 @@ func (s *Store) Session(ctx context.Context, sum credential.Sum) (l Live, err er
 	if err != nil {
 		return l, sorted("get session", err)
 	}
-	l, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (l Live, err error) {
-		l.User, err = scanUserAnd(row, &l.ID, &l.CreatedAt, &l.SeenAt, &l.ExpiresAt, &l.Network, &l.Agent, &l.Pending)
-		l.Session.User = l.User.ID
+	l, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (l access.Live, err error) {
+		l.Owner, err = scanUserAnd(row, &l.ID, &l.CreatedAt, &l.SeenAt, &l.ExpiresAt, &l.Network, &l.Agent, &l.Pending)
+		l.User = l.Owner.ID
 		return l, err
 	})
 	return l, sorted("get session", err)

@@ -59,22 +59,14 @@ func (s *Store) AnyUser(ctx context.Context) (there bool, err error) {
 	return there, sorted("look for users", err)
 }
 
-// Proofs are what a user proves themselves with.
-type Proofs struct {
-	access.User
-	Password string // PHC string; "" for none
-	Factor   []byte // sealed; nil for none
-	Step     int64  // last step of the second factor that was used
-}
-
 // Proofs returns a user with what login checks, by canonical e-mail address or by ID.
 // Errors: access.ErrUnknown.
-func (s *Store) Proofs(ctx context.Context, emailOrID string) (p Proofs, err error) {
+func (s *Store) Proofs(ctx context.Context, emailOrID string) (p access.Proofs, err error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+userColumns+", coalesce(password, ''), totp, totp_step FROM users WHERE email = $1 OR id = $1", emailOrID)
 	if err != nil {
 		return p, sorted("get user", err)
 	}
-	p, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (p Proofs, err error) {
+	p, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (p access.Proofs, err error) {
 		p.User, err = scanUserAnd(row, &p.Password, &p.Factor, &p.Step)
 		return p, err
 	})

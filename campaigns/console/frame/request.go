@@ -180,6 +180,8 @@ type Content struct {
 	HTML  template.HTML // written by html/template
 	// Bare leaves out the menu, for pages before login.
 	Bare bool
+	// Retry has the browser load the page again by itself in a few seconds.
+	Retry bool
 }
 
 // Content answers with c inside the layout.
@@ -200,6 +202,10 @@ func (r *Request) Content(c Content) error {
 // the console stops; an error of the writer means that nobody reads any more. Every
 // write has a deadline of its own.
 func (r *Request) Stream(contentType string, longest time.Duration, write func(ctx context.Context, w *bufio.Writer) error) error {
+	if r.ctx.IsHead() {
+		r.ctx.SetContentType(contentType)
+		return nil
+	}
 	ctx, done, ok := r.s.Stream(longest)
 	if !ok {
 		return Busy("Too many streams are open; try again in a moment.")
