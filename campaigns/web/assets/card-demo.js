@@ -28,12 +28,13 @@ const shown = [
 ];
 
 export function mount(root) {
-  const box = (id, label, attributes) =>
-    el("div", { class: "field" }, el("label", { for: id }, label),
-      el("input", { id, inputmode: "numeric", autocomplete: "off", "aria-required": "true", ...attributes }));
-  const number = box("card-number", "Card number", { maxlength: 23 });
-  const expiry = box("card-expiry", "Expires (MM/YY)", { maxlength: 7, placeholder: "12/34" });
-  const code = box("card-code", "Security code", { maxlength: 4, placeholder: "123" });
+  // Two forms of one page may each have a card field: IDs begin with the root's.
+  const box = (name, label, attributes) =>
+    el("div", { class: "field" }, el("label", { for: root.id + name }, label),
+      el("input", { id: root.id + name, inputmode: "numeric", autocomplete: "off", "aria-required": "true", ...attributes }));
+  const number = box("-number", "Card number", { maxlength: 23 });
+  const expiry = box("-expiry", "Expires (MM/YY)", { maxlength: 7, placeholder: "12/34" });
+  const code = box("-code", "Security code", { maxlength: 4, placeholder: "123" });
   const input = (field) => find("input", field);
   const fill = (text) => {
     input(number).value = text;

@@ -169,6 +169,8 @@ function begin(gift, joined) {
   follow(panel, gift, {
     joined,
     accepted() {
+      find("[data-card]", form).replaceChildren(); // and the card with it
+      card = opening = null;
       if (!campaign) basket.remove(gift.lines.map((l) => l.campaign));
     },
     // again gives the form back, for another gift.

@@ -64,6 +64,9 @@ export function follow(root, gift, hooks = {}) {
     say(view.title + ". " + words);
   }
 
+  // question tells one question of the bank from another: each attempt may have its own.
+  const question = () => state.attempt_no + " " + state.next_action?.client_secret;
+
   const redraw = () => alive() && draw(view());
 
   function view() {
@@ -92,7 +95,7 @@ export function follow(root, gift, hooks = {}) {
       }
       case "requires_action":
         if (cancelAsked) return { key: key + "asked", step: 2, title: "Canceling", text: "We have your cancellation.", parts: () => [...facts()] };
-        if (act.confirmed === state.next_action?.client_secret && Date.now() - act.since < bankMs) {
+        if (act.confirmed === question() && Date.now() - act.since < bankMs) {
           return { key: key + " told", step: 2, title: "Waiting for your bank", text: "Thank you. We are waiting for your bank's word.", parts: () => [...facts()] };
         }
         return { key, mood: "warn", step: 2, title: "Your bank needs you", text: state.status_text,
@@ -142,11 +145,12 @@ export function follow(root, gift, hooks = {}) {
   // atBank opens the bank's question. What comes of it is the state's to tell.
   async function atBank() {
     const action = state.next_action;
+    const asked = question();
     if (!action || act.busy) return;
     act.busy = "bank";
     try {
       if (await confirm(action, gift)) {
-        act.confirmed = action.client_secret;
+        act.confirmed = asked;
         act.since = Date.now();
         sleep(bankMs + second, signal).then(redraw);
       }
@@ -160,7 +164,7 @@ export function follow(root, gift, hooks = {}) {
 
   // anotherCard is the form for another try.
   function anotherCard() {
-    const box = el("div", { class: "card-field" });
+    const box = el("div", { class: "card-field", id: "again" });
     const error = el("p", { class: "error", role: "alert", hidden: true });
     const button = el("button", { type: "submit", class: "big", disabled: true }, "Try again with this card");
     let card;
@@ -257,8 +261,8 @@ export function follow(root, gift, hooks = {}) {
       act.note = navigator.onLine === false ? "You are offline. This goes on by itself when you are back." : "We cannot reach the service at the moment. This page goes on asking.";
     }
     redraw();
-    if (state?.status === "requires_action" && !document.hidden && act.confirmed !== state.next_action?.client_secret && act.tried !== state.next_action?.client_secret) {
-      act.tried = state.next_action?.client_secret; // opened by itself once, then by the button
+    if (state?.status === "requires_action" && !document.hidden && act.opened !== question()) {
+      act.opened = question(); // by itself once, then by the button
       atBank();
     }
   }

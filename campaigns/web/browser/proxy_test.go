@@ -1,0 +1,164 @@
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// fate is what a proxy does with one request.
+type fate int
+
+const (
+	pass    fate = iota
+	cut          // the service carries it out, and its answer is lost: the connection ends
+	busy         // the proxy answers 503 itself, once, and asks to come back
+	hold         // the answer waits until the proxy is told to let go
+	refused      // 429
+)
+
+// proxy stands between a browser and the service, on a port of its own, and treats the
+// POSTs to /v1/donations in order as its fates say; all else passes.
+type proxy struct {
+	url   string
+	posts atomic.Int64 // to /v1/donations, as they came
+	keys  sync.Map     // Idempotency-Key of those
+	free  chan struct{}
+	held  chan struct{} // closed when the first answer is being held
+}
+
+func newProxy(t *testing.T, fates ...fate) *proxy {
+	t.Helper()
+	service := strings.TrimPrefix(visit(t).url, "http://")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{url: "http://" + ln.Addr().String(), free: make(chan struct{}), held: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		_ = ln.Close()
+		running.Wait()
+	})
+	running.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { p.serve(ctx, conn, service, fates) })
+		}
+	})
+	return p
+}
+
+// serve passes the requests of one connection on, each over a connection of its own.
+func (p *proxy) serve(ctx context.Context, client net.Conn, service string, fates []fate) {
+	defer client.Close()
+	end := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer end()
+	in := bufio.NewReader(client)
+	for {
+		req, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		does := pass
+		if req.Method == http.MethodPost && req.URL.Path == "/v1/donations" {
+			p.keys.Store(req.Header.Get("Idempotency-Key"), true)
+			if n := int(p.posts.Add(1)); n <= len(fates) {
+				does = fates[n-1]
+			}
+		}
+		if does == busy || does == refused {
+			status := map[fate]string{busy: "503 Service Unavailable", refused: "429 Too Many Requests"}[does]
+			if _, err := fmt.Fprintf(client, "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}", status); err != nil {
+				return
+			}
+			continue
+		}
+		if err := p.pass(ctx, client, service, req, does); err != nil {
+			return
+		}
+	}
+}
+
+var errCut = errors.New("the answer is lost")
+
+func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *http.Request, does fate) error {
+	up, err := net.Dial("tcp", service)
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	end := context.AfterFunc(ctx, func() { _ = up.Close() })
+	defer end()
+	req.Host = service // its own origin, as behind any proxy
+	if err := req.Write(up); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(up), req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	switch does {
+	case cut:
+		return errCut
+	case hold:
+		close(p.held)
+		select {
+		case <-p.free:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		// As it comes, until either side ends it.
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = client.Read(make([]byte, 1))
+			_ = up.Close()
+		}()
+		err := stream(client, res)
+		_ = client.Close()
+		<-gone
+		return errors.Join(err, io.EOF)
+	}
+	return res.Write(client)
+}
+
+func stream(client net.Conn, res *http.Response) error {
+	if _, err := fmt.Fprintf(client, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err := io.Copy(client, res.Body)
+	return err
+}
+
+// sameKey fails the test unless all tries had one idempotency key.
+func (p *proxy) sameKey(t *testing.T, leastPosts int64) {
+	t.Helper()
+	keys := 0
+	p.keys.Range(func(any, any) bool { keys++; return true })
+	if posts := p.posts.Load(); posts < leastPosts || keys != 1 {
+		t.Errorf("%d tries with %d idempotency keys, want at least %d with one", posts, keys, leastPosts)
+	}
+}
