@@ -1,10 +1,10 @@
-// Package directory is the front-end's copy of all campaigns, read on every
-// donation and every page, kept fresh by the broker's news.
+// Package directory is the front-end's copy of all campaigns, giving days and switches,
+// read on every donation and every page, kept fresh by the broker's news.
 //
-// The one invariant: of each slug it holds the campaign of the highest revision it
-// was told of, whatever the order of the news.
+// The one invariant: of each slug it holds the campaign, and the giving day, of the
+// highest revision it was told of, whatever the order of the news.
 //
-// Goroutines: watch and list, both started by Run and ended with its context.
+// Goroutines: the watches and list, started by Run and ended with its context.
 package directory
 
 import (
@@ -28,6 +28,10 @@ type Source interface {
 	// WatchCampaigns calls handle for every campaign that the broker holds, ready
 	// once after those, and then handle for every change, until ctx ends.
 	WatchCampaigns(ctx context.Context, handle func(*campaigns.Campaign), ready func()) error
+	// WatchEvents and WatchSwitches do so for giving days and switches. On a broker
+	// that holds none yet they wait, and nobody waits for them.
+	WatchEvents(ctx context.Context, handle func(*campaigns.Event), ready func()) error
+	WatchSwitches(ctx context.Context, handle func(*campaigns.Switches), ready func()) error
 }
 
 const (
@@ -57,6 +61,10 @@ type Directory struct {
 	once    sync.Once
 	listing atomic.Pointer[render.Listing]
 	changed chan struct{} // capacity 1: the listing is out of date
+
+	events   atomic.Pointer[[]*campaigns.Event] // in order of slug
+	switches atomic.Pointer[campaigns.Switches]
+	revision atomic.Uint64
 }
 
 // New returns an empty Directory; Run fills it. now is the clock that opens and
@@ -71,6 +79,8 @@ func New(source Source, now func() time.Time, log *slog.Logger, reg prometheus.R
 		d.shards[i].Store(&map[string]*campaigns.Campaign{})
 	}
 	d.listing.Store(render.NewListing(nil, now()))
+	d.events.Store(&[]*campaigns.Event{})
+	d.switches.Store(&campaigns.Switches{})
 	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "campaigns_known_count", Help: "Campaigns that this front-end knows, rehearsals included.",
 	}, func() float64 { return float64(d.count.Load()) })
@@ -104,6 +114,11 @@ func (d *Directory) All() []*campaigns.Campaign {
 // Listing is the public list as of the last change of a campaign or of a phase.
 func (d *Directory) Listing() *render.Listing { return d.listing.Load() }
 
+// Revision rises with every change of a campaign, a giving day, the switches or a
+// campaign's phase: what was rendered at one revision is up to date while it stands.
+// A phase may show some moments before the revision rises.
+func (d *Directory) Revision() uint64 { return d.revision.Load() }
+
 // Loaded is closed once all campaigns that the broker holds have been read and
 // listed.
 func (d *Directory) Loaded() <-chan struct{} { return d.loaded }
@@ -122,19 +137,32 @@ func (d *Directory) Ready() error {
 func (d *Directory) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { d.list(ctx) })
+	nobody := func() {}
+	wg.Go(func() {
+		d.follow(ctx, "giving days", func() error { return d.source.WatchEvents(ctx, d.putEvent, nobody) })
+	})
+	wg.Go(func() {
+		d.follow(ctx, "switches", func() error { return d.source.WatchSwitches(ctx, d.putSwitches, nobody) })
+	})
+	d.follow(ctx, "campaigns", func() error { return d.source.WatchCampaigns(ctx, d.put, d.finish) })
+	wg.Wait()
+	return nil
+}
+
+// follow watches, again and again, until ctx ends.
+func (d *Directory) follow(ctx context.Context, what string, watch func() error) {
 	for {
-		err := d.source.WatchCampaigns(ctx, d.put, d.finish)
+		err := watch()
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		d.log.Warn("news of campaigns stopped, reading again", "err", err)
+		d.log.Warn("news of "+what+" stopped, reading again", "err", err)
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(watchPause):
 		}
 	}
-	wg.Wait()
-	return nil
 }
 
 // put takes in a campaign unless a higher revision of it is held.
@@ -156,6 +184,7 @@ func (d *Directory) put(c *campaigns.Campaign) {
 	if !known {
 		d.count.Add(1)
 	}
+	d.revision.Add(1)
 	d.outdate()
 }
 
@@ -186,6 +215,7 @@ func (d *Directory) list(ctx context.Context) {
 			return
 		case <-d.changed:
 		case <-phase.C:
+			d.revision.Add(1)
 		}
 		if d.Ready() == nil {
 			d.render()

@@ -27,6 +27,32 @@ type broker struct {
 	watches int
 	fail    bool
 	news    chan *campaigns.Campaign // made in the bubble
+	events  chan *campaigns.Event    // likewise
+	turned  chan *campaigns.Switches // likewise
+}
+
+// WatchEvents is of a broker that has no giving days yet.
+func (b *broker) WatchEvents(ctx context.Context, handle func(*campaigns.Event), _ func()) error {
+	return hear(ctx, b.events, handle)
+}
+
+func (b *broker) WatchSwitches(ctx context.Context, handle func(*campaigns.Switches), _ func()) error {
+	return hear(ctx, b.turned, handle)
+}
+
+// hear hands on what comes; a nil breaks the watch.
+func hear[T any](ctx context.Context, news <-chan *T, handle func(*T)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case v := <-news:
+			if v == nil {
+				return errors.New("cut off")
+			}
+			handle(v)
+		}
+	}
 }
 
 func (b *broker) WatchCampaigns(ctx context.Context, handle func(*campaigns.Campaign), ready func()) error {
@@ -41,17 +67,7 @@ func (b *broker) WatchCampaigns(ctx context.Context, handle func(*campaigns.Camp
 		handle(c)
 	}
 	ready()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case c := <-b.news:
-			if c == nil {
-				return errors.New("cut off")
-			}
-			handle(c)
-		}
-	}
+	return hear(ctx, b.news, handle)
 }
 
 func named(slug, name string, revision int64) *campaigns.Campaign {
@@ -61,7 +77,7 @@ func named(slug, name string, revision int64) *campaigns.Campaign {
 // running runs a Directory in a bubble of false time.
 func running(t *testing.T, b *broker, do func(t *testing.T, d *Directory)) {
 	synctest.Test(t, func(t *testing.T) {
-		b.news = make(chan *campaigns.Campaign)
+		b.news, b.events, b.turned = make(chan *campaigns.Campaign), make(chan *campaigns.Event), make(chan *campaigns.Switches)
 		d := New(b, nil, slog.New(slog.DiscardHandler), nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

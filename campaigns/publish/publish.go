@@ -1,19 +1,20 @@
-// Package publish carries campaigns from the database, where they are made, to the
-// broker, where front-ends read them. Every ledger process runs it; one is enough.
+// Package publish carries campaigns, giving days and pictures from the database, where
+// they are made, to the broker, where front-ends read them. Every ledger process runs
+// it, and whoever edits campaigns; one is enough.
 //
-// The one invariant: what the broker holds last of each campaign ends up being the
-// newest revision in the database, whichever of several publishers was slow. A
-// front-end keeps the highest revision it sees, so older news that comes late is
-// harmless to it, and is overwritten here for those that start later.
+// The one invariant: what the broker holds last of each campaign and giving day ends
+// up being the newest revision in the database, whichever of several publishers was
+// slow. A front-end keeps the highest revision it sees, so older news that comes late
+// is harmless to it, and is overwritten here for those that start later.
 //
-// Goroutines: Run's own, and the watch that it starts and waits for.
+// Goroutines: Run's own, the two watches and the loop of pictures, which it starts
+// and waits for.
 package publish
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,14 @@ type Store interface {
 	// Since returns the campaigns that changed after revision, in that order, none
 	// when there are none; it may return a part, whose last is where to go on.
 	Since(ctx context.Context, revision int64) ([]*campaigns.Campaign, error)
-	// RaiseRevision has later changes numbered above least.
+	// EventsSince is Since for giving days, whole.
+	EventsSince(ctx context.Context, revision int64) ([]*campaigns.Event, error)
+	// MediaSince returns the keys of pictures stored after revision, in that order,
+	// and the revision of the last; it may return a part.
+	MediaSince(ctx context.Context, revision int64) (keys []string, last int64, err error)
+	// Media returns a picture.
+	Media(ctx context.Context, key string) (*campaigns.Media, error)
+	// RaiseRevision has later changes, of campaigns and giving days, numbered above least.
 	RaiseRevision(ctx context.Context, least int64) error
 	// AddStubs stands in for campaigns that gifts name and nobody made.
 	AddStubs(ctx context.Context, book ledger.Book) (slugs []string, err error)
@@ -42,6 +50,13 @@ type Broker interface {
 	// WatchCampaigns calls handle for the last of every campaign that the broker
 	// holds, ready once after those, and then handle for every change, until ctx ends.
 	WatchCampaigns(ctx context.Context, handle func(*campaigns.Campaign), ready func()) error
+	PublishEvent(ctx context.Context, e *campaigns.Event) error
+	// WatchEvents is WatchCampaigns for giving days.
+	WatchEvents(ctx context.Context, handle func(*campaigns.Event), ready func()) error
+	// PublishMedia stores a picture that the broker does not hold.
+	PublishMedia(ctx context.Context, key, contentType string, data []byte) error
+	// MediaKeys names the pictures that the broker holds.
+	MediaKeys(ctx context.Context) (map[string]bool, error)
 }
 
 // Config holds the publisher's times. The zero value works.
@@ -70,117 +85,149 @@ func (c Config) withDefaults() Config {
 // watchPause is the time before a watch that gave up is begun again.
 const watchPause = time.Second
 
-// Publisher publishes campaigns.
+// Publisher publishes campaigns, giving days and pictures.
 type Publisher struct {
-	cfg    Config
-	store  Store
-	broker Broker
-	log    *slog.Logger
+	cfg   Config
+	store Store
+	log   *slog.Logger
 
-	published, failures prometheus.Counter
+	failures prometheus.Counter
+	lasted   prometheus.Histogram
 
-	mu    sync.Mutex
-	held  map[string]int64 // slug -> revision of the last message that the broker holds
-	ready chan struct{}    // closed when all of those were seen once
-	once  sync.Once
-	told  atomic.Bool // a whole round has succeeded
+	campaigns *news[*campaigns.Campaign]
+	events    *news[*campaigns.Event]
+	pictures  pictures
+	told      atomic.Bool // a whole round of campaigns has succeeded
 
-	// Owned by Run.
-	wanted   map[string]*campaigns.Campaign // as the database has them
-	revision int64                          // up to which wanted is read
-	compared bool                           // the database's numbers were compared with the broker's
-	failing  map[string]bool                // what failed the last time, and was logged
+	nudges, pictureNudges chan struct{} // capacity 1 each
 }
 
 // New returns a Publisher. reg may be nil.
 func New(cfg Config, store Store, broker Broker, log *slog.Logger, reg prometheus.Registerer) *Publisher {
 	f := promauto.With(reg)
-	return &Publisher{
-		cfg: cfg.withDefaults(), store: store, broker: broker, log: log,
-		held: map[string]int64{}, ready: make(chan struct{}), wanted: map[string]*campaigns.Campaign{}, failing: map[string]bool{},
-		published: f.NewCounter(prometheus.CounterOpts{
-			Name: "campaigns_published_total", Help: "Campaigns published to the broker."}),
+	published := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "campaigns_published_total", Help: "Campaigns and giving days published to the broker."}, []string{"kind"})
+	p := &Publisher{
+		cfg: cfg.withDefaults(), store: store, log: log,
 		failures: f.NewCounter(prometheus.CounterOpts{
 			Name: "campaigns_publish_failures_total", Help: "Rounds of publishing that the database or the broker did not answer."}),
+		lasted: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "campaigns_publish_seconds", Help: "From the look for changes until the broker held all that had changed.",
+			Buckets: []float64{.002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),
+		pictures: pictures{store: store, broker: broker},
+		nudges:   make(chan struct{}, 1), pictureNudges: make(chan struct{}, 1),
+	}
+	p.campaigns = (&news[*campaigns.Campaign]{
+		what: "campaigns", log: log, published: published.WithLabelValues("campaign"),
+		of:    func(c *campaigns.Campaign) (string, int64) { return c.Slug, c.Revision },
+		since: store.Since, raise: store.RaiseRevision, publish: broker.PublishCampaigns, watch: broker.WatchCampaigns,
+	}).begun()
+	p.events = (&news[*campaigns.Event]{
+		what: "giving days", log: log, published: published.WithLabelValues("event"),
+		of:    func(e *campaigns.Event) (string, int64) { return e.Slug, e.Revision },
+		since: store.EventsSince, raise: store.RaiseRevision, watch: broker.WatchEvents,
+		publish: func(ctx context.Context, all []*campaigns.Event) error {
+			for _, e := range all { // few, and rarely
+				if err := broker.PublishEvent(ctx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}).begun()
+	return p
+}
+
+// Nudge has changes looked for at once: whoever has changed something calls it after
+// the commit, and need not wait. Without it they are found within Config.Every.
+func (p *Publisher) Nudge() {
+	for _, c := range []chan struct{}{p.nudges, p.pictureNudges} {
+		select {
+		case c <- struct{}{}:
+		default: // a look is due that has not begun
+		}
 	}
 }
 
 // Run publishes until ctx ends; it returns nil then.
 func (p *Publisher) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { p.watch(ctx) })
 	defer wg.Wait()
+	wg.Go(func() { p.campaigns.follow(ctx) })
+	wg.Go(func() { p.events.follow(ctx) })
+	wg.Go(func() { p.carryPictures(ctx) })
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-p.ready:
+	case <-p.campaigns.ready:
 	}
+	attempt := p.attempts()
 	tick := time.NewTicker(p.cfg.Every)
 	defer tick.Stop()
 	stubs := time.NewTicker(p.cfg.StubsEvery)
 	defer stubs.Stop()
 	for {
-		p.try(ctx, "publish campaigns", func(ctx context.Context) error {
-			err := p.round(ctx)
+		before := time.Now()
+		attempt(ctx, "publish campaigns", func(ctx context.Context) error {
+			err := p.campaigns.round(ctx)
 			if err == nil {
 				p.told.Store(true)
 			}
 			return err
 		})
+		if p.events.known() { // a broker of before has no stream of them
+			attempt(ctx, "publish giving days", p.events.round)
+		}
+		p.lasted.Observe(time.Since(before).Seconds())
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-p.nudges:
 		case <-stubs.C:
-			p.try(ctx, "look for gifts to unknown campaigns", p.stubs)
+			attempt(ctx, "look for gifts to unknown campaigns", p.stubs)
 		}
 	}
 }
 
-// watch keeps held up to what the broker holds, in its order: a lower revision that
-// comes after a higher one has taken its place there.
-func (p *Publisher) watch(ctx context.Context) {
-	handle := func(c *campaigns.Campaign) {
-		p.mu.Lock()
-		p.held[c.Slug] = c.Revision
-		p.mu.Unlock()
-	}
+// carryPictures publishes pictures until ctx ends.
+func (p *Publisher) carryPictures(ctx context.Context) {
+	attempt := p.attempts()
+	tick := time.NewTicker(p.cfg.Every)
+	defer tick.Stop()
 	for {
-		err := p.broker.WatchCampaigns(ctx, handle, func() { p.once.Do(func() { close(p.ready) }) })
-		if ctx.Err() != nil {
-			return
-		}
-		p.log.Warn("news of campaigns stopped, reading again", "err", err)
+		attempt(ctx, "publish pictures", p.pictures.round)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(watchPause):
+		case <-tick.C:
+		case <-p.pictureNudges:
 		}
 	}
 }
 
-// try does one thing within the timeout and logs the first of a row of failures.
-func (p *Publisher) try(ctx context.Context, what string, do func(context.Context) error) {
-	asking, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	err := do(asking)
-	if err == nil {
-		if p.failing[what] {
-			p.log.Info(what + " works again")
+// attempts returns what does one thing within the timeout and logs the first of a row
+// of failures. It belongs to one goroutine.
+func (p *Publisher) attempts() func(ctx context.Context, what string, do func(context.Context) error) {
+	failing := map[string]bool{} // what failed the last time, and was logged
+	return func(ctx context.Context, what string, do func(context.Context) error) {
+		asking, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+		defer cancel()
+		err := do(asking)
+		switch {
+		case err == nil:
+			if failing[what] {
+				p.log.Info(what + " works again")
+			}
+			failing[what] = false
+		case ctx.Err() == nil:
+			p.failures.Inc()
+			if !failing[what] {
+				p.log.Warn(what+" failed, trying again", "err", err)
+			}
+			failing[what] = true
 		}
-		p.failing[what] = false
-		return
 	}
-	if ctx.Err() != nil {
-		return
-	}
-	p.failures.Inc()
-	if !p.failing[what] {
-		p.log.Warn(what+" failed, trying again", "err", err)
-	}
-	p.failing[what] = true
-	// The database may come back as an older one: read it anew.
-	p.revision, p.compared = 0, false
 }
 
 // ErrNotPublished says that the broker may not hold all campaigns of the database yet.
@@ -193,83 +240,6 @@ func (p *Publisher) Published() error {
 		return ErrNotPublished
 	}
 	return nil
-}
-
-// round reads what changed and publishes what the broker does not hold.
-func (p *Publisher) round(ctx context.Context) error {
-	if p.revision == 0 {
-		clear(p.wanted)
-	}
-	for {
-		changed, err := p.store.Since(ctx, p.revision)
-		if err != nil {
-			return err
-		}
-		if len(changed) == 0 {
-			break
-		}
-		for _, c := range changed {
-			p.wanted[c.Slug] = c
-			p.revision = max(p.revision, c.Revision)
-		}
-	}
-	if !p.compared {
-		if err := p.compare(ctx); err != nil {
-			return err
-		}
-		p.compared = true
-	}
-	missing := p.missing()
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := p.broker.PublishCampaigns(ctx, missing); err != nil {
-		return err
-	}
-	p.published.Add(float64(len(missing)))
-	p.mu.Lock()
-	for _, c := range missing {
-		p.held[c.Slug] = max(p.held[c.Slug], c.Revision) // the watch will say so too
-	}
-	p.mu.Unlock()
-	return nil
-}
-
-// missing lists, in order of change, the campaigns of which the broker holds an
-// older revision or nothing.
-func (p *Publisher) missing() []*campaigns.Campaign {
-	var missing []*campaigns.Campaign
-	p.mu.Lock()
-	for slug, c := range p.wanted {
-		if held, ok := p.held[slug]; !ok || held < c.Revision {
-			missing = append(missing, c)
-		}
-	}
-	p.mu.Unlock()
-	slices.SortFunc(missing, func(a, b *campaigns.Campaign) int { return int(a.Revision - b.Revision) })
-	return missing
-}
-
-// compare looks whether the broker holds newer campaigns than the database, which
-// was restored from a backup then: what front-ends have stands until somebody
-// changes it, and that change has to be numbered above it.
-func (p *Publisher) compare(ctx context.Context) error {
-	var newer int
-	var highest int64
-	p.mu.Lock()
-	for slug, revision := range p.held {
-		highest = max(highest, revision)
-		if c := p.wanted[slug]; c == nil || c.Revision < revision {
-			newer++
-		}
-	}
-	p.mu.Unlock()
-	if highest <= p.revision {
-		return nil
-	}
-	p.log.Warn("the broker holds newer campaigns than the database: was it restored? later changes are numbered above them",
-		"campaigns", newer, "broker_revision", highest, "database_revision", p.revision)
-	return p.store.RaiseRevision(ctx, highest)
 }
 
 // stubs stands in for campaigns that gifts name and nobody made.

@@ -26,6 +26,65 @@ type database struct {
 	broken bool
 	stubs  []string
 	asked  int // calls of AddStubs
+	events []*campaigns.Event
+	media  []*campaigns.Media // numbered from 1
+}
+
+// event changes a giving day and returns its revision.
+func (d *database) event(slug, banner string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	d.events = slices.DeleteFunc(d.events, func(e *campaigns.Event) bool { return e.Slug == slug })
+	d.events = append(d.events, &campaigns.Event{Slug: slug, Name: slug, Banner: banner, Revision: d.last})
+	return d.last
+}
+
+func (d *database) picture(data string) (key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := &campaigns.Media{Key: campaigns.MediaKey([]byte(data)), ContentType: "image/png", Data: []byte(data)}
+	d.media = append(d.media, m)
+	return m.Key
+}
+
+func (d *database) EventsSince(_ context.Context, revision int64) ([]*campaigns.Event, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken {
+		return nil, errBroken
+	}
+	i := slices.IndexFunc(d.events, func(e *campaigns.Event) bool { return e.Revision > revision })
+	if i < 0 {
+		return nil, nil
+	}
+	return slices.Clone(d.events[i:]), nil
+}
+
+func (d *database) MediaSince(_ context.Context, revision int64) (keys []string, last int64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken {
+		return nil, 0, errBroken
+	}
+	last = revision
+	for _, m := range d.media[min(int(revision), len(d.media)):] {
+		if keys, last = append(keys, m.Key), last+1; len(keys) == 2 { // in parts
+			break
+		}
+	}
+	return keys, last, nil
+}
+
+func (d *database) Media(_ context.Context, key string) (*campaigns.Media, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.media {
+		if m.Key == key {
+			return m, nil
+		}
+	}
+	return nil, campaigns.ErrUnknown
 }
 
 var errBroken = errors.New("broken")
@@ -78,6 +137,76 @@ type stream struct {
 	watchers  map[chan *campaigns.Campaign]bool
 	published int
 	refuse    bool
+	events    map[string]*campaigns.Event
+	noEvents  bool              // a broker of before, without a stream of them
+	media     map[string]string // key -> bytes
+	stored    int               // pictures that were published
+}
+
+func (b *stream) PublishEvent(_ context.Context, e *campaigns.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse || b.noEvents {
+		return errBroken
+	}
+	if b.events == nil {
+		b.events = map[string]*campaigns.Event{}
+	}
+	b.events[e.Slug] = e
+	return nil
+}
+
+func (b *stream) WatchEvents(ctx context.Context, handle func(*campaigns.Event), ready func()) error {
+	b.mu.Lock()
+	waits := b.noEvents
+	for _, e := range b.events {
+		handle(e)
+	}
+	b.mu.Unlock()
+	if !waits {
+		ready()
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (b *stream) PublishMedia(_ context.Context, key, contentType string, data []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse || contentType != "image/png" {
+		return errBroken
+	}
+	if b.media == nil {
+		b.media = map[string]string{}
+	}
+	b.media[key] = string(data)
+	b.stored++
+	return nil
+}
+
+func (b *stream) MediaKeys(context.Context) (map[string]bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keys := map[string]bool{}
+	for key := range b.media {
+		keys[key] = true
+	}
+	return keys, nil
+}
+
+func (b *stream) banner(slug string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.events[slug]; e != nil {
+		return e.Banner
+	}
+	return ""
+}
+
+func (b *stream) pictures() (held, stored int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.media), b.stored
 }
 
 func (b *stream) PublishCampaigns(_ context.Context, all []*campaigns.Campaign) error {
@@ -321,5 +450,81 @@ func TestPublished_WaitsForTheBroker(t *testing.T) {
 		}
 		cancel()
 		wg.Wait()
+	})
+}
+
+// What was changed is with the broker as soon as the publisher is nudged: a false
+// clock that does not move shows that nothing waited for a tick.
+func TestNudge_PublishesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := &database{}, &stream{}
+		p := New(Config{}, d, b, slog.New(slog.DiscardHandler), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = p.Run(ctx) })
+		rounds()
+		time.Sleep(10 * time.Millisecond) // between two ticks
+		before := time.Now()
+		for range 3 {
+			r := d.put("a", "closes now")
+			d.event("day", "closing")
+			d.picture("a picture")
+			p.Nudge()
+			p.Nudge() // does not block
+			synctest.Wait()
+			holds(t, b, map[string]int64{"a": r})
+			if b.banner("day") != "closing" {
+				t.Error("the giving day was not published")
+			}
+			if held, _ := b.pictures(); held != 1 {
+				t.Errorf("%d pictures", held)
+			}
+		}
+		if d := time.Since(before); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+func TestRun_PublishesEventsAndPictures(t *testing.T) {
+	d, b := &database{}, &stream{}
+	d.event("day", "first")
+	for _, data := range []string{"one", "two", "three", "four", "five"} {
+		d.picture(data)
+	}
+	b.media = map[string]string{campaigns.MediaKey([]byte("two")): "two"} // there already
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		if held, stored := b.pictures(); held != 5 || stored != 4 {
+			t.Errorf("%d pictures are held, %d were published", held, stored)
+		}
+		d.event("day", "second")
+		d.event("night", "third")
+		rounds()
+		if b.banner("day") != "second" || b.banner("night") != "third" {
+			t.Errorf("banners %q and %q", b.banner("day"), b.banner("night"))
+		}
+		// A broker that lost its pictures gets them again.
+		b.mu.Lock()
+		clear(b.media)
+		b.mu.Unlock()
+		time.Sleep(picturesEvery + time.Second)
+		synctest.Wait()
+		if held, _ := b.pictures(); held != 5 {
+			t.Errorf("%d pictures are held after they were lost", held)
+		}
+	})
+}
+
+// Campaigns go on while the broker knows of no giving days.
+func TestRun_BrokerWithoutEvents(t *testing.T) {
+	d, b := &database{}, &stream{noEvents: true}
+	d.event("day", "x")
+	running(t, 1, d, b, func(t *testing.T) {
+		r := d.put("a", "a")
+		rounds()
+		holds(t, b, map[string]int64{"a": r})
 	})
 }
