@@ -123,6 +123,8 @@ var spillway = rules{
 		"campaigns/access/postgres": adapters,
 		"cache":                     adapters,
 
+		"campaigns/web/browser": wiring, // tests alone: pages and service in a real browser
+
 		"cmd/...":      wiring,
 		"loadtest/...": wiring,
 		"deploy/...":   wiring,
@@ -158,6 +160,7 @@ var spillway = rules{
 		"go.yaml.in/yaml",
 		"go.uber.org/goleak",
 		"github.com/google/go-cmp",
+		"github.com/chromedp",
 		"github.com/bufbuild/protocompile",
 		"google.golang.org/protobuf/types/dynamicpb",
 		"google.golang.org/protobuf/reflect",
