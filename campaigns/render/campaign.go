@@ -7,9 +7,23 @@ import (
 	"spillway/campaigns"
 )
 
-// AppendCampaign appends the campaign's document, with its phase as judged by the
-// caller. An amount or a time without a bound is left out.
+// AppendCampaign appends the campaign's document as it stands in lists, with its
+// phase as judged by the caller. An amount or a time without a bound is left out.
 func AppendCampaign(dst []byte, c *campaigns.Campaign, phase campaigns.Phase) []byte {
+	return append(appendListed(dst, c, phase), '}')
+}
+
+// AppendWholeCampaign appends the campaign's document with what its own page shows:
+// the story, and the facts of who receives.
+func AppendWholeCampaign(dst []byte, c *campaigns.Campaign, phase campaigns.Phase) []byte {
+	dst = appendListed(dst, c, phase)
+	dst = appendOptionalText(dst, "organisation_legal", c.LegalName)
+	dst = appendOptionalText(dst, "tax_number", c.TaxNumber)
+	dst = appendOptionalText(dst, "story", c.Story)
+	return append(dst, '}')
+}
+
+func appendListed(dst []byte, c *campaigns.Campaign, phase campaigns.Phase) []byte {
 	dst = append(dst, `{"slug":`...)
 	dst = appendText(dst, c.Slug)
 	dst = append(dst, `,"name":`...)
@@ -26,9 +40,26 @@ func AppendCampaign(dst []byte, c *campaigns.Campaign, phase campaigns.Phase) []
 	dst = appendAmount(dst, "max_minor", c.MaxMinor)
 	dst = appendTime(dst, "starts_at", c.StartsAt)
 	dst = appendTime(dst, "ends_at", c.EndsAt)
+	dst = appendOptionalText(dst, "image", c.Image)
 	if c.Rehearsal {
 		dst = append(dst, `,"rehearsal":true`...)
 	}
+	return dst
+}
+
+// AppendLeader appends a campaign as it stands in a leaderboard.
+func AppendLeader(dst []byte, c *campaigns.Campaign, t campaigns.Total, donors int64) []byte {
+	dst = append(dst, `{"slug":`...)
+	dst = appendText(dst, c.Slug)
+	dst = append(dst, `,"name":`...)
+	dst = appendText(dst, c.Name)
+	dst = appendOptionalText(dst, "organisation", c.Organisation)
+	dst = append(dst, `,"currency":`...)
+	dst = appendText(dst, string(c.Currency))
+	dst = append(dst, `,"raised_minor":`...)
+	dst = strconv.AppendInt(dst, t.RaisedMinor, 10)
+	dst = append(dst, `,"donors":`...)
+	dst = strconv.AppendInt(dst, donors, 10)
 	return append(dst, '}')
 }
 

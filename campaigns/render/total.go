@@ -63,6 +63,17 @@ func (t *Total) AppendEvent(dst []byte, age *Age, now time.Time) []byte {
 	return append(dst, "\n\n"...)
 }
 
+// AppendNamedEvent is AppendEvent for a stream of several campaigns: the document
+// begins with its campaign, and there is no ID, for the stream has no one position.
+func (t *Total) AppendNamedEvent(dst []byte, age *Age, now time.Time) []byte {
+	dst = append(dst, "event: totals\ndata: {\"campaign\":\""...)
+	dst = append(dst, t.Campaign...) // a slug needs no escaping
+	dst = append(dst, "\","...)
+	dst = append(dst, t.head[1:]...)
+	dst = age.appendMembers(dst, now)
+	return append(dst, "}\n\n"...)
+}
+
 // AppendHeartbeat appends the event that says how old the numbers are while they
 // do not change. It has no ID, so the viewer's last position stands.
 func AppendHeartbeat(dst []byte, age *Age, now time.Time) []byte {

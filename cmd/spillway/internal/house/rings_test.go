@@ -107,6 +107,7 @@ var spillway = rules{
 		"campaigns/directory":     services,
 		"campaigns/publish":       services,
 		"campaigns/live":          services,
+		"campaigns/board/keeper":  services,
 		"campaigns/httpapi":       services,
 		"cache/feed":              services,
 
