@@ -130,9 +130,11 @@ func TestKeeper_FollowsCampaignsTotalsAndWalls(t *testing.T) {
 		if d.Totals[0].RaisedMinor != 500 || k.Wall("b").Donors != 5 || k.Wall(campaigns.DayWall).Donors != 6 || k.Wall("nobody") != nil {
 			t.Errorf("%+v", d)
 		}
-		if last := f.renewed[len(f.renewed)-1]; len(last) != 2 {
-			t.Errorf("viewers are told of %v", last)
-		}
+		f.locked(func() {
+			if last := f.renewed[len(f.renewed)-1]; len(last) != 2 {
+				t.Errorf("viewers are told of %v", last)
+			}
+		})
 		f.locked(func() { f.event = &campaigns.Event{Slug: "day", Name: "Day"} }) // begins by the clock
 		time.Sleep(300 * time.Millisecond)
 		if e := k.Snapshot().Event; e == nil || e.Slug != "day" {
@@ -210,9 +212,11 @@ func TestKeeper_FollowsWallsAgain(t *testing.T) {
 		f.broken <- struct{}{}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if f.watches != 2 {
-			t.Fatalf("%d watches", f.watches)
-		}
+		f.locked(func() {
+			if f.watches != 2 {
+				t.Errorf("%d watches", f.watches)
+			}
+		})
 		f.walls(&campaigns.Wall{Campaign: "a", Donors: 5, Version: 2})
 		time.Sleep(300 * time.Millisecond)
 		if w := k.Wall("a"); w.Donors != 5 {
