@@ -9,6 +9,7 @@ import (
 
 	"spillway/cmd/spillway/internal/config"
 	"spillway/ingest/webhook"
+	"spillway/ledger/payments/stripe"
 	"spillway/loadtest/stripesim"
 )
 
@@ -66,7 +67,7 @@ func (u *up) simulatorAddress() func() string {
 func (u *up) simulate(ctx context.Context) error {
 	cfg := stripesim.Config{
 		Data: u.folder.Path("stripesim"), Key: simulatorKey,
-		WebhookURL: u.run.HTTPURL + webhook.Path, WebhookSecret: u.StripeWebhookSecrets[0].Reveal(),
+		WebhookURL: u.run.HTTPURL + webhook.Path, WebhookSecret: u.StripeWebhookSecrets[0].Reveal(), WebhookEvents: stripe.EventTypes,
 		Limits:  stripesim.Limits{PerEndpoint: u.Pace, PerAccount: accountShare * u.Pace, Search: stripesim.StripeLimits().Search},
 		Latency: stripesim.Latency{Median: simulatorMedian, P99: simulatorP99},
 		Log:     u.p.log.With("component", "simulator"),

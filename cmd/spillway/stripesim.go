@@ -18,7 +18,8 @@ type stripesimCommand struct {
 	Key    config.Secret `env:"SPILLWAY_STRIPESIM_KEY" placeholder:"KEY" help:"Secret key that calls must carry, sk_test_...; any is taken without it."`
 	Seed   uint64        `env:"SPILLWAY_STRIPESIM_SEED" placeholder:"N" help:"Decides faults, latencies and declines: the same calls meet the same fate. One is drawn and logged when none is given."`
 
-	WebhookURL    string        `name:"webhook-url" env:"SPILLWAY_STRIPESIM_WEBHOOK_URL" placeholder:"URL" help:"Where events are sent, such as http://127.0.0.1:8080/webhooks/stripe."`
+	WebhookURL    string        `name:"webhook-url" env:"SPILLWAY_STRIPESIM_WEBHOOK_URL" placeholder:"URL" help:"Where events are sent, such as http://127.0.0.1:8080/v1/webhooks/stripe."`
+	WebhookEvents []string      `env:"SPILLWAY_STRIPESIM_WEBHOOK_EVENTS" placeholder:"TYPE,..." help:"Types of the events that are sent; all of them when not given."`
 	WebhookSecret config.Secret `env:"SPILLWAY_STRIPESIM_WEBHOOK_SECRET" placeholder:"SECRET" help:"Signs the events, whsec_..."`
 
 	LimitEndpoint int `env:"SPILLWAY_STRIPESIM_LIMIT_ENDPOINT" default:"25" placeholder:"N" help:"Requests per second to one endpoint (${default}); 0 is no limit."`
@@ -80,7 +81,7 @@ func (c *stripesimCommand) config(p *process) stripesim.Config {
 	}
 	return stripesim.Config{
 		Data: c.Data, Key: c.Key.Reveal(), Seed: c.Seed, Log: p.log,
-		WebhookURL: c.WebhookURL, WebhookSecret: c.WebhookSecret.Reveal(),
+		WebhookURL: c.WebhookURL, WebhookSecret: c.WebhookSecret.Reveal(), WebhookEvents: c.WebhookEvents,
 		Limits:      stripesim.Limits{PerEndpoint: c.LimitEndpoint, PerAccount: c.LimitAccount, Search: stripesim.StripeLimits().Search},
 		Latency:     stripesim.Latency{Median: c.Latency, P99: c.LatencyP99},
 		Fees:        stripesim.Fees{BasisPoints: zeroIsNone(c.FeeBasis), Fixed: zeroIsNone(c.FeeFixed)},

@@ -17,6 +17,8 @@ type Config struct {
 	Key string
 	// WebhookURL is where events are sent; empty sends none.
 	WebhookURL string
+	// WebhookEvents are the types that its endpoint subscribes to; none is all of them.
+	WebhookEvents []string
 	// WebhookSecret signs them ("whsec_..."); required with WebhookURL.
 	WebhookSecret string
 	// WebhookSenders is how many webhooks are on their way at once; 0 is 8.

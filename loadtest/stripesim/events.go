@@ -23,7 +23,7 @@ func (s *Server) renderEvent(r *renderer, n uint32, e event) error {
 	then.put("}")
 	then.raw("livemode", "false")
 	pending := int64(1)
-	if e.sent || s.cfg.WebhookURL == "" {
+	if e.sent || !s.subscribed(e.kind) {
 		pending = 0
 	}
 	then.int("pending_webhooks", pending)

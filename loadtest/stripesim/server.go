@@ -216,7 +216,7 @@ func (s *Server) commit(c *change) {
 		panic(err) // a change of our own making is always in order
 	}
 	for n := first; n <= s.events.last; n++ {
-		s.hooks.add(n, s.events.at(n).draw)
+		s.hooks.add(n, s.events.at(n))
 	}
 	s.noticeDue(c)
 }
@@ -249,7 +249,7 @@ func (s *Server) resume() {
 	}
 	for n := uint32(1); n <= s.events.last; n++ {
 		if e := s.events.at(n); !e.sent {
-			s.hooks.add(n, e.draw)
+			s.hooks.add(n, e)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -72,11 +73,17 @@ func newCourier(s *Server) *courier {
 	}
 }
 
+// subscribed tells whether the endpoint, if there is one, is told of such events.
+func (s *Server) subscribed(t eventType) bool {
+	return s.cfg.WebhookURL != "" && (len(s.cfg.WebhookEvents) == 0 || slices.Contains(s.cfg.WebhookEvents, eventWords[t].word))
+}
+
 // add takes an event to deliver, as the faults of now will have it.
-func (h *courier) add(n uint32, draw chance) {
-	if h.s.cfg.WebhookURL == "" {
+func (h *courier) add(n uint32, e *event) {
+	if !h.s.subscribed(e.kind) {
 		return
 	}
+	draw := e.draw
 	faults := h.s.Faults().Webhooks
 	delay := time.Duration(draw.of("delay") * 2 * float64(faults.Delay))
 	if draw.hits("reorder", faults.ReorderRate) {

@@ -252,3 +252,35 @@ func TestWebhooks_LostIsLost(t *testing.T) {
 		t.Errorf("%d events came, %d are pending", in.distinct(), st.DeliveriesPending)
 	}
 }
+
+// TestWebhooks_OnlyThoseSubscribedTo: other events are listed and never sent, by the
+// next process neither.
+func TestWebhooks_OnlyThoseSubscribedTo(t *testing.T) {
+	in := openInbox(t)
+	cfg := Config{Data: t.TempDir(), WebhookURL: in.URL, WebhookSecret: webhookSecret, WebhookEvents: []string{"payment_intent.succeeded"}}
+	r := start(t, cfg)
+	if _, err := r.charge("d-1", 5000, "ctoken_x"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the one comes", func() bool { return r.server.Stats().Delivered == 1 })
+	list := r.api.Events.List(&stripe.EventListParams{})
+	listed := 0
+	for list.Next() {
+		listed++
+	}
+	if listed != 3 || list.Err() != nil {
+		t.Errorf("%d events are listed, %v", listed, list.Err())
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, cfg)
+	if st := again.server.Stats(); st.DeliveriesPending != 0 {
+		t.Errorf("%d are pending in the next process", st.DeliveriesPending)
+	}
+	for _, e := range in.received() {
+		if e.Type != "payment_intent.succeeded" {
+			t.Errorf("came: %s", e.Type)
+		}
+	}
+}

@@ -15,6 +15,20 @@ import (
 // dispute with its evidence some hundred; a stock broker takes 1 MiB a message.
 const EventBytesMax = 512 << 10
 
+// EventTypes are the events that we book something of, and need: what an endpoint
+// subscribes to, and what is asked for in lists. Others are understood where they come
+// all the same (an older version of the API tells of refunds with the charge), but
+// each costs a request and a sync and says nothing more: a charge that succeeded is
+// told by its intent. At most 20, which is what a list takes.
+var EventTypes = []string{
+	"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.processing",
+	"payment_intent.requires_action", "payment_intent.canceled",
+	"refund.created", "refund.updated", "refund.failed", "charge.refund.updated",
+	"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
+	"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+	"payout.created", "payout.updated", "payout.paid", "payout.failed", "payout.canceled", "payout.reconciliation_completed",
+}
+
 // ErrEvent says that bytes are no event, or one of a type that we understand about
 // an object that we do not.
 var ErrEvent = errors.New("not an event of the processor")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,6 +252,22 @@ func TestParseEvent_OfOtherVersions(t *testing.T) {
 		}
 		if s := e.Facts[0].Intent; s.Status != payments.IntentSucceeded || s.AmountMinor != 5000 || s.Currency != "USD" || s.Charge != "ch_3OaBcDeFgHiJkLmN0pQrStUv" || e.Intent != "pi_3OaBcDeFgHiJkLmN0aBcDeFg" {
 			t.Errorf("%s: %+v", file, s)
+		}
+	}
+}
+
+// TestEventTypes_AreUnderstoodAndFitAList: subscribing to what nobody reads costs, and
+// a list takes twenty.
+func TestEventTypes_AreUnderstoodAndFitAList(t *testing.T) {
+	if len(EventTypes) > 20 {
+		t.Errorf("%d types; a list takes 20", len(EventTypes))
+	}
+	for i, name := range EventTypes {
+		if readerOf(name) == nil {
+			t.Errorf("nothing reads %s", name)
+		}
+		if slices.Contains(EventTypes[:i], name) {
+			t.Errorf("%s stands there twice", name)
 		}
 	}
 }

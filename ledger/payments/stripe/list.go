@@ -3,6 +3,7 @@ package stripe
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/stripe/stripe-go/v76/form"
@@ -152,9 +153,13 @@ func (c *Client) Disputes(ctx context.Context, since, until time.Time, cursor st
 		})
 }
 
-// Events lists events, each as its webhook would have brought it.
+// Events lists events of EventTypes, each as its webhook would have brought it.
 func (c *Client) Events(ctx context.Context, since, until time.Time, cursor string) (payments.Page[payments.Event], error) {
-	return rows(ctx, c, listEvents, "/v1/events", listForm(since, until, cursor),
+	f := listForm(since, until, cursor)
+	for i, t := range EventTypes {
+		f.Add("types["+strconv.Itoa(i)+"]", t)
+	}
+	return rows(ctx, c, listEvents, "/v1/events", f,
 		func(_ *struct{}, body json.RawMessage) (e payments.Event, keep bool, err error) {
 			e, err = ParseEvent(body)
 			for i := range e.Facts {
