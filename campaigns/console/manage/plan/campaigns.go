@@ -303,7 +303,7 @@ func (p *campaignPlanner) judge(out *Row, c *campaigns.Campaign, plan *Campaigns
 		sums, err := s.Add(c.Currency, c.GoalMinor)
 		if err != nil {
 			out.Outcome = Refused
-			out.Faults = append(out.Faults, Fault{Cell: p.reading.At(&p.reading.Rows[0], "goal"), Column: title(p.columns, "goal"), Reason: "all goals together are too large"})
+			out.Faults = append(out.Faults, Fault{Cell: p.reading.At(&sheet.Row{Number: out.Number}, "goal"), Column: title(p.columns, "goal"), Reason: "all goals together are too large"})
 			return s
 		}
 		return sums
