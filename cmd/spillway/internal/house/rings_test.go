@@ -81,6 +81,7 @@ var spillway = rules{
 		"campaigns/render": contracts, // documents and events, as every reader of totals gets them
 		// Passwords, tokens and codes, as console and command line check them.
 		"campaigns/access/credential": contracts,
+		"campaigns/web/style":         contracts, // the look of pages and console, as bytes
 		// What the sections of the console share, and how a request to it is made and answered.
 		"campaigns/console/frame": contracts,
 		// Spreadsheets of organisers, and what becomes of their rows.
@@ -107,6 +108,7 @@ var spillway = rules{
 		"campaigns/directory":     services,
 		"campaigns/publish":       services,
 		"campaigns/live":          services,
+		"campaigns/web":           services,
 		"campaigns/board/keeper":  services,
 		"campaigns/httpapi":       services,
 		"cache/feed":              services,
@@ -133,7 +135,7 @@ var spillway = rules{
 	standard:   map[string]bool{"ledger/backoff": true},
 	exceptions: map[string]bool{},
 	homes: map[string][]string{
-		"github.com/valyala/fasthttp":             {"*/httpapi", "ingest/webhook", "campaigns/console/...", "cmd/...", "loadtest/..."},
+		"github.com/valyala/fasthttp":             {"*/httpapi", "ingest/webhook", "campaigns/web", "campaigns/console/...", "cmd/...", "loadtest/..."},
 		"github.com/nats-io/nats.go":              {"ingest/broker"},
 		"github.com/nats-io/nats-server/v2":       {"deploy/onebox/..."},
 		"github.com/jackc/pgx/v5":                 {"*/postgres", "ledger/postgres/session", "ledger/postgres/migration", "deploy/onebox/...", "loadtest/..."},
@@ -143,6 +145,7 @@ var spillway = rules{
 		"github.com/alecthomas/kong":              {"cmd/..."},
 		"google.golang.org/protobuf":              {"ingest/envelope", "ingest/keyring", "campaigns/wire"},
 		"github.com/go-json-experiment/json":      {"*/httpapi", "ingest/problem", "campaigns/console/...", "loadtest/..."},
+		"github.com/boombuler/barcode":            {"campaigns/web"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"loadtest/..."},
 		"github.com/mattn/go-isatty":              {"cmd/...", "loadtest/..."},
 		"golang.org/x/crypto":                     {"campaigns/access/credential"},
