@@ -2,21 +2,23 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"spillway/campaigns"
 	"spillway/campaigns/wire"
 )
 
-// wallsAtOnce is how many walls are on their way at the same time. The broker keeps
-// them in memory and syncs nothing: this hides the way there and back.
-const wallsAtOnce = 64
+// wallsAtOnce is how many walls are on their way at the same time: at 2 to 10 KiB each
+// a megabyte or two, and the way there and back is paid once for all of them.
+const wallsAtOnce = 256
 
 // EnsureWalls makes the stream of walls when it is not there, and tells whether it
 // holds nothing: then every wall has to be published. A single broker that is
@@ -80,20 +82,46 @@ func (b *Broker) PublishWalls(ctx context.Context, walls []*campaigns.Wall) erro
 			return fmt.Errorf("publish walls: %q is no campaign's slug", w.Campaign)
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(wallsAtOnce)
-	for _, w := range walls {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err := b.publishNews(ctx, wallsStream, wallSubject(w.Campaign), wire.AppendWall(nil, w)); err != nil {
-				return fmt.Errorf("publish wall of %s: %w", w.Campaign, err)
-			}
-			return nil
-		})
+	for chunk := range slices.Chunk(walls, wallsAtOnce) {
+		if err := b.publishChunk(ctx, chunk); err != nil {
+			return fmt.Errorf("publish walls: %w", err)
+		}
 	}
-	return group.Wait()
+	return nil
+}
+
+// publishChunk sends at most wallsAtOnce walls and waits for all answers. None is sent
+// again here: whoever publishes does so with the next news.
+func (b *Broker) publishChunk(ctx context.Context, walls []*campaigns.Wall) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	inbox := b.nc.NewInbox() + "."
+	answers := make(chan *nats.Msg, wallsAtOnce)
+	sub, err := b.nc.ChanSubscribe(inbox+"*", answers)
+	if err != nil {
+		return unavailable(ctx, err)
+	}
+	defer sub.Unsubscribe() // an error says that the connection is closed anyway
+	var data []byte
+	for i, w := range walls {
+		data = wire.AppendWall(data[:0], w)
+		// It copies data.
+		if err := b.nc.PublishRequest(wallSubject(w.Campaign), inbox+strconv.Itoa(i), data); err != nil {
+			return unavailable(ctx, err)
+		}
+	}
+	for range walls {
+		select {
+		case <-ctx.Done():
+			return unavailable(ctx, ctx.Err())
+		case m := <-answers:
+			var ack pubAck
+			if err := json.Unmarshal(m.Data, &ack); err != nil || ack.Error != nil || ack.Stream != wallsStream {
+				return fmt.Errorf("%w: answer %q", ErrUnavailable, m.Data) // empty when there is no stream
+			}
+		}
+	}
+	return nil
 }
 
 // WatchWalls calls handle for every wall that the broker holds, ready once after
