@@ -9,6 +9,7 @@ import (
 	campaignsdb "spillway/campaigns/postgres"
 	"spillway/cmd/spillway/internal/config"
 	ledgerdb "spillway/ledger/postgres"
+	searchdb "spillway/ledger/search/postgres"
 )
 
 type migrateCommand struct{ config.Migrate }
@@ -51,8 +52,16 @@ func migrate(ctx context.Context, url string) error {
 		return err
 	}
 	defer all.Close()
+	lists, err := searchdb.Open(searchdb.Config{URL: url, Application: "spillway migrate"})
+	if err != nil {
+		return err
+	}
+	defer lists.Close()
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
-	return all.Migrate(ctx)
+	if err := all.Migrate(ctx); err != nil {
+		return err
+	}
+	return lists.Migrate(ctx)
 }

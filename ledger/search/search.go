@@ -188,3 +188,18 @@ func Dedication(p *ingest.Personal) string {
 	}
 	return ""
 }
+
+// Refreshed says what bringing donations up to date has found.
+type Refreshed struct {
+	New, Changed int
+	// Missing are IDs that the ledger does not hold.
+	Missing []ingest.ID
+	// Unread are donations whose personal fields no key opens; they are searched without.
+	Unread int
+}
+
+// ChangedWall is a wall that changed after a version.
+type ChangedWall struct {
+	Campaign string // slug, or campaigns.DayWall
+	Version  int64
+}

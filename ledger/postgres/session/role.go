@@ -18,7 +18,9 @@ const takeRoleSQL = `SELECT set_config('role', rolname, false) FROM pg_roles
 WHERE rolname = '` + AppRole + `'
   AND pg_has_role(session_user, oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)`
 
-func takeRole(ctx context.Context, conn *pgx.Conn) error {
+// TakeRole makes a connection work under AppRole where its login may, for pools that are
+// not made by Pool.
+func TakeRole(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, takeRoleSQL); err != nil {
 		return fmt.Errorf("take the role %s: %w", AppRole, err)
 	}

@@ -75,7 +75,7 @@ func Pool(base *pgxpool.Config, book ledger.Book, connections int) (*pgxpool.Poo
 	set("enable_seqscan", "off")
 	set("plan_cache_mode", "force_generic_plan")
 	set("jit", "off")
-	config.AfterConnect = takeRole
+	config.AfterConnect = TakeRole
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, fmt.Errorf("open pool of the %s book: %w", book, err)

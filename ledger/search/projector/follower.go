@@ -1,0 +1,510 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"spillway/campaigns"
+	"spillway/ingest"
+	"spillway/ingest/envelope"
+	"spillway/ledger"
+	"spillway/ledger/backoff"
+	"spillway/ledger/search"
+)
+
+const (
+	// batchMost is how many donations one transaction looks at: some 50 ms.
+	batchMost = 500
+	// fetchMessages and fetchBytes bound what is held of the broker at a time.
+	fetchMessages = 32
+	fetchBytes    = 1 << 20
+	// idlePause is between two looks while nothing happens; a change wakes us before.
+	idlePause = 200 * time.Millisecond
+	// journalEvery, sweepEvery, wallsEvery and standEvery are the least times between two
+	// looks of their kind.
+	journalEvery = 300 * time.Millisecond
+	sweepEvery   = time.Second
+	wallsEvery   = time.Second
+	standEvery   = 500 * time.Millisecond
+	// sweepMost donations are looked at again each second, however many wait: with a
+	// million gifts in the queue of charges, news and the journal tell first.
+	sweepMost = 200
+	// wallsMost is how many walls are read at a time.
+	wallsMost = 200
+	// wallsShare is the part of the time that publishing walls may take: with thousands
+	// of campaigns moving at once, each is published less often.
+	wallsShare = 5
+	// restMost bounds one rest.
+	restMost = time.Second
+	// retryLater is when a donation that the ledger has not recorded is delivered again.
+	retryLater = 300 * time.Millisecond
+	// busyBytes a second mean that donors give: a handful of donations.
+	busyBytes = 4 << 10
+)
+
+// follower keeps the projection of one book.
+type follower struct {
+	config  Config
+	book    ledger.Book
+	store   Store
+	shards  []Shard
+	streams Streams
+	walls   Walls
+	log     *slog.Logger
+	metrics *metrics
+	changed *changed
+
+	said string // the last trouble that was told
+
+	// Where the ledger stood when it was last asked.
+	stood   time.Time
+	floors  []uint64
+	stored  uint64
+	giveWay way
+
+	journaled   time.Time // when the journal was last looked at, by our clock
+	journalMore bool
+	journalAsOf time.Time // every entry committed before, by the database's clock, was followed
+	swept       time.Time
+	walked      bool // the whole ledger, since Begin
+	walledAt    time.Time
+	wallsTook   time.Duration
+	published   int64 // walls up to this version were published
+}
+
+// way says how much of the work is done at the moment.
+type way int
+
+const (
+	wayFree   way = iota // nobody gives
+	wayShared            // donors give: work and rest
+	wayStates            // many give: states only
+	wayClosed            // the ledger is behind: nothing
+)
+
+func newFollower(config Config, b Book, deps Deps) *follower {
+	return &follower{
+		config: config, book: b.Book, store: b.Store, shards: b.Shards, streams: deps.Streams, walls: deps.Walls,
+		log: deps.Log.With("book", b.Book.String()), metrics: newMetrics(deps.Registerer, b.Book), changed: newChanged(),
+		floors: make([]uint64, len(b.Shards)),
+	}
+}
+
+// run leads whenever nobody else does, until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	var tries backoff.Tries
+	for ctx.Err() == nil {
+		err := f.store.Lead(ctx, func(ctx context.Context) error {
+			f.metrics.leading.Set(1)
+			defer f.metrics.leading.Set(0)
+			return f.lead(ctx, func() { tries = backoff.Tries{} })
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		f.metrics.failures.Inc()
+		f.trouble(err)
+		tries.Wait(ctx)
+	}
+}
+
+// trouble says once what the projection waits for.
+func (f *follower) trouble(err error) {
+	if text := err.Error(); text != f.said {
+		f.said = text
+		f.log.Warn("the projection waits: searches and walls grow older", "reason", err)
+	}
+}
+
+// lead follows the ledger until something fails. going is called after every round
+// that went well.
+func (f *follower) lead(ctx context.Context, going func()) error {
+	if err := f.streams.EnsureSearch(ctx); err != nil {
+		return err
+	}
+	restored, err := f.store.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if restored {
+		f.log.Warn("the ledger was restored: the projection is made anew")
+		if err := f.streams.RestartSearch(ctx, f.book); err != nil {
+			return err
+		}
+	}
+	f.walked, f.journalAsOf, f.stood = false, time.Time{}, time.Time{}
+	for ctx.Err() == nil {
+		looked, err := f.round(ctx)
+		if err != nil {
+			return err
+		}
+		going()
+		if f.said != "" {
+			f.said = ""
+			f.log.Info("the projection goes on")
+		}
+		if looked == 0 {
+			f.idle(ctx)
+		}
+	}
+	return errors.Join(errEnded, ctx.Err())
+}
+
+func (f *follower) idle(ctx context.Context) {
+	timer := time.NewTimer(idlePause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-f.changed.wake:
+	}
+}
+
+// round does what is due, a little of everything, and returns how many donations it
+// looked at.
+func (f *follower) round(ctx context.Context) (looked int, err error) {
+	if err := f.stand(ctx); err != nil {
+		return 0, err
+	}
+	if time.Since(f.walledAt) >= max(wallsEvery, wallsShare*f.wallsTook) {
+		if err := f.publish(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if f.giveWay == wayClosed {
+		return 0, nil
+	}
+	steps := []func(context.Context) (int, error){f.hear, f.journal}
+	if f.giveWay != wayStates {
+		steps = append(steps, f.stream, f.sweep, f.walk)
+	}
+	for _, step := range steps {
+		began := time.Now()
+		n, err := step(ctx)
+		if err != nil {
+			return looked, err
+		}
+		looked += n
+		if n > 0 {
+			f.rest(ctx, time.Since(began))
+		}
+	}
+	if f.giveWay == wayStates {
+		return 0, nil // and a pause
+	}
+	return looked, nil
+}
+
+// rest leaves the machine to others for a while, after working so long.
+func (f *follower) rest(ctx context.Context, worked time.Duration) {
+	if f.giveWay == wayFree {
+		return
+	}
+	backoff.Pause(ctx, min(restMost, time.Duration(float64(worked)*(1/f.config.Share-1))))
+}
+
+// stand asks where the ledger stands, and decides how much we may work.
+func (f *follower) stand(ctx context.Context) error {
+	since := time.Since(f.stood)
+	if since < standEvery {
+		return nil
+	}
+	var oldest time.Time
+	var stored uint64
+	for i, shard := range f.shards {
+		at, err := shard.Standing(ctx)
+		if err != nil {
+			return err
+		}
+		f.floors[i] = at.AckFloor
+		stored += at.StoredBytes
+		if !at.Oldest.IsZero() && (oldest.IsZero() || at.Oldest.Before(oldest)) {
+			oldest = at.Oldest
+		}
+	}
+	rate := 0.0
+	if !f.stood.IsZero() && stored > f.stored {
+		rate = float64(stored-f.stored) / since.Seconds()
+	}
+	f.stood, f.stored = time.Now(), stored
+	f.giveWay = f.config.wayFor(rate, oldest, f.stood)
+	f.metrics.way.Set(float64(f.giveWay))
+	return nil
+}
+
+// wayFor decides how much we may work, from the bytes that arrive a second and the
+// oldest donation that is not recorded.
+func (c Config) wayFor(rate float64, oldest, now time.Time) way {
+	switch {
+	case !oldest.IsZero() && now.Sub(oldest) > c.GiveWayAge:
+		return wayClosed
+	case rate > c.GiveWayBytes:
+		return wayStates
+	case rate > busyBytes || !oldest.IsZero():
+		return wayShared
+	}
+	return wayFree
+}
+
+// hear looks at donations whose change was told.
+func (f *follower) hear(ctx context.Context) (int, error) {
+	ids := f.changed.take(batchMost)
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	_, err := f.refresh(ctx, ids)
+	return len(ids), err
+}
+
+func (f *follower) refresh(ctx context.Context, ids []ingest.ID) (search.Refreshed, error) {
+	began := time.Now()
+	r, err := f.store.Refresh(ctx, ids)
+	if err == nil {
+		f.metrics.batchSeconds.Observe(time.Since(began).Seconds())
+		f.metrics.count(r)
+	}
+	return r, err
+}
+
+// journal looks at donations of the journal's next entries.
+func (f *follower) journal(ctx context.Context) (int, error) {
+	if !f.journalMore && time.Since(f.journaled) < journalEvery {
+		return 0, nil
+	}
+	now, err := f.store.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	r, more, err := f.store.FollowJournal(ctx, batchMost)
+	if err != nil {
+		return 0, err
+	}
+	f.metrics.count(r)
+	f.journaled, f.journalMore = time.Now(), more
+	if !more {
+		f.journalAsOf = now
+	}
+	return r.New + r.Changed, nil
+}
+
+// sweep looks again at donations that nothing has settled.
+func (f *follower) sweep(ctx context.Context) (int, error) {
+	if time.Since(f.swept) < sweepEvery {
+		return 0, nil
+	}
+	r, looked, err := f.store.Sweep(ctx, sweepMost)
+	if err != nil {
+		return 0, err
+	}
+	f.metrics.count(r)
+	f.swept = time.Now()
+	return looked, nil
+}
+
+// walk looks at the ledger's next donations, until it was walked once from end to end.
+func (f *follower) walk(ctx context.Context) (int, error) {
+	if f.walked {
+		return 0, nil
+	}
+	r, done, err := f.store.Walk(ctx, batchMost)
+	if err != nil {
+		return 0, err
+	}
+	f.metrics.count(r)
+	f.walked = done
+	if done {
+		return r.New + r.Changed, nil
+	}
+	return batchMost, nil
+}
+
+// stream looks at donations that were stored on the broker, and acknowledges them once
+// they are searched.
+func (f *follower) stream(ctx context.Context) (looked int, err error) {
+	for i, shard := range f.shards {
+		messages, err := shard.Fetch(ctx, fetchMessages, fetchBytes)
+		if err != nil {
+			return looked, err
+		}
+		n, err := f.settle(ctx, messages, f.floors[i])
+		looked += n
+		if err != nil {
+			return looked, err
+		}
+	}
+	return looked, nil
+}
+
+// settle looks at the messages' donations and answers the broker. floor is the
+// ledger's, asked before: a donation below it that the ledger does not hold was set
+// aside, and one above it is not recorded yet.
+func (f *follower) settle(ctx context.Context, messages []Message, floor uint64) (looked int, err error) {
+	if len(messages) == 0 {
+		return 0, nil
+	}
+	var ids []ingest.ID
+	ends := make([]int, len(messages)) // of each message's IDs
+	for i, m := range messages {
+		ids = append(ids, donations(m.Data)...)
+		ends[i] = len(ids)
+	}
+	missing := make(map[ingest.ID]bool)
+	for from := 0; from < len(ids); from += batchMost {
+		r, err := f.refresh(ctx, ids[from:min(len(ids), from+batchMost)])
+		if err != nil {
+			for _, m := range messages {
+				_ = m.Handle.Nak(retryLater) // one that does not arrive comes back by itself
+			}
+			return looked, err
+		}
+		for _, id := range r.Missing {
+			missing[id] = true
+		}
+		for _, m := range messages {
+			_ = m.Handle.InProgress() // likewise
+		}
+	}
+	start := 0
+	for i, m := range messages {
+		waits := false
+		for _, id := range ids[start:ends[i]] {
+			waits = waits || missing[id] && m.Sequence > floor
+		}
+		start = ends[i]
+		answer := m.Handle.Ack
+		if waits {
+			answer = func() error { return m.Handle.Nak(retryLater) }
+		}
+		if err := answer(); err != nil {
+			f.log.Debug("an answer about a message was not sent; it comes again", "sequence", m.Sequence, "error", err)
+		}
+	}
+	return len(ids), nil
+}
+
+// donations are the IDs that an envelope brings. What cannot be read was set aside by
+// the ledger, and is nobody's to search.
+func donations(data []byte) (ids []ingest.ID) {
+	_, _ = envelope.Decode(data, func(_ int, r envelope.Record, _ []byte, err error) {
+		if err == nil && r.Donation != nil {
+			ids = append(ids, r.Donation.ID)
+		}
+	})
+	return ids
+}
+
+// publish notes how old the projection is, and publishes the walls that have changed.
+// The wall of the day comes last and always: with it, all others are complete up to
+// its time.
+func (f *follower) publish(ctx context.Context) error {
+	began := time.Now()
+	asOf, err := f.age(ctx)
+	if err != nil {
+		return err
+	}
+	fresh, err := f.walls.EnsureWalls(ctx)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		f.published = 0
+	}
+	for {
+		changed, err := f.store.ChangedWalls(ctx, f.published, wallsMost)
+		if err != nil {
+			return err
+		}
+		if err := f.publishSome(ctx, changed, asOf); err != nil {
+			return err
+		}
+		if len(changed) < wallsMost {
+			break
+		}
+	}
+	if f.book == ledger.Live {
+		if err := f.publishDay(ctx, asOf); err != nil {
+			return err
+		}
+	}
+	f.walledAt, f.wallsTook = time.Now(), time.Since(began)
+	return nil
+}
+
+func (f *follower) publishSome(ctx context.Context, changed []search.ChangedWall, asOf time.Time) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	slugs := make([]string, 0, len(changed))
+	for _, w := range changed {
+		if w.Campaign != campaigns.DayWall && campaigns.ValidSlug(w.Campaign) {
+			slugs = append(slugs, w.Campaign)
+		}
+	}
+	walls, err := f.store.Walls(ctx, slugs)
+	if err != nil {
+		return err
+	}
+	for _, w := range walls {
+		w.AsOf = asOf
+	}
+	if err := f.walls.PublishWalls(ctx, walls); err != nil {
+		return err
+	}
+	f.metrics.walls.Add(float64(len(walls)))
+	f.published = changed[len(changed)-1].Version
+	return nil
+}
+
+func (f *follower) publishDay(ctx context.Context, asOf time.Time) error {
+	walls, err := f.store.Walls(ctx, []string{campaigns.DayWall})
+	if err != nil {
+		return err
+	}
+	if len(walls) == 0 {
+		walls = []*campaigns.Wall{{Campaign: campaigns.DayWall}}
+	}
+	now, err := f.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	walls[0].AsOf, walls[0].Version = asOf, max(walls[0].Version, now.UnixMicro())
+	f.metrics.walls.Inc()
+	return f.walls.PublishWalls(ctx, walls)
+}
+
+// never is the age of a projection that promises nothing.
+var never = time.Unix(0, 0).UTC()
+
+// age works out up to when the projection is complete, and notes it.
+func (f *follower) age(ctx context.Context) (time.Time, error) {
+	asOf, behind := f.journalAsOf, int64(0)
+	if asOf.IsZero() {
+		asOf = never
+	}
+	for _, shard := range f.shards {
+		at, err := shard.Watermark(ctx)
+		if err != nil {
+			return never, err
+		}
+		if at.Before(asOf) {
+			asOf = at
+		}
+		n, err := shard.Waiting(ctx)
+		if err != nil {
+			return never, err
+		}
+		behind += n
+	}
+	if err := f.store.Progress(ctx, asOf, behind); err != nil {
+		return never, err
+	}
+	figures, err := f.store.Figures(ctx) // not asOf while the ledger is still walked
+	if err != nil {
+		return never, err
+	}
+	f.metrics.asOf.Set(float64(figures.AsOf.UnixMilli()) / 1000)
+	f.metrics.behind.Set(float64(figures.Behind))
+	return figures.AsOf, nil
+}
