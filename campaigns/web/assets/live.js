@@ -5,7 +5,7 @@
 import "./basket.js";
 import { call } from "./call.js";
 import { money } from "./money.js";
-import { el, find, findAll, page } from "./page.js";
+import { find, findAll, page } from "./page.js";
 import { campaignsMax, pollMs, watch } from "./stream.js";
 
 const staleMs = page.stale_ms || 2000;
@@ -149,18 +149,19 @@ function stale(now) {
   return age.lag > staleMs || silent > (age.polled ? staleMs : heartbeatMs + staleMs);
 }
 
-const relative = new Intl.RelativeTimeFormat(document.documentElement.lang || undefined, { numeric: "always" });
-const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
-// words says how far a moment is, "in 3 hours" or "2 minutes ago".
-function words(seconds) {
-  const [unit, length] = units.find(([, n]) => Math.abs(seconds) >= n) || units[3];
-  return relative.format(Math.trunc(seconds / length), unit);
+// lasting says a duration as the page does, rounded down: "3 hours", "1 day".
+function lasting(seconds) {
+  const [unit, length] = units.find(([, n]) => seconds >= n) || [];
+  if (!unit) return "less than a minute";
+  const n = Math.floor(seconds / length);
+  return `${count(n)} ${unit}${n === 1 ? "" : "s"}`;
 }
 
 function ago(at) {
-  const seconds = (Date.parse(at) - Date.now()) / 1000;
-  return seconds > -60 ? "just now" : words(seconds);
+  const seconds = (Date.now() - Date.parse(at)) / 1000;
+  return seconds < 60 ? "just now" : lasting(seconds) + " ago";
 }
 
 function tick() {
@@ -176,7 +177,7 @@ function tick() {
   }
   for (const e of findAll("time[data-left]")) {
     const seconds = (Date.parse(e.dateTime) - now) / 1000;
-    const text = seconds > 0 ? words(seconds) : "now";
+    const text = seconds > 0 ? "in " + lasting(seconds) : "now";
     if (e.textContent !== text) e.textContent = text;
   }
   for (const e of findAll('time[data-field="at"]')) {
@@ -185,9 +186,16 @@ function tick() {
   }
 }
 
-watch({ campaigns: [...slugs], day, walls: page.kind === "campaign" ? [...slugs] : [] }, (name, data, heard, polled) => {
+// switched hides what an organiser has switched off, on every open page.
+function switched(s) {
+  for (const e of findAll("[data-leaders]")) e.closest("section").hidden = s.leaderboards === false;
+  for (const e of findAll("[data-feed]")) e.closest("section").hidden = s.feed === false;
+}
+
+watch({ campaigns: [...slugs], day, walls: page.kind === "campaign" ? [...slugs] : [] }, page.switches?.live !== false, (name, data, heard, polled) => {
   aged(data, heard, polled);
-  if (name === "totals") totals(data);
+  if (name === "switches") switched(data);
+  else if (name === "totals") totals(data);
   else if (name === "wall") wall(data);
   else if (name === "day") wholeDay(data);
 });

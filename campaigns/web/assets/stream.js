@@ -20,8 +20,9 @@ const channel = shared ? new BroadcastChannel("spillway.live") : null;
 
 // watch delivers events until the page ends: handle(name, data, heard, polled), heard in
 // ms of this machine's clock. topics: {campaigns: [slug], day, walls: [slug]}, walls being
-// those that are worth asking for without a stream.
-export function watch(topics, handle) {
+// those that are worth asking for without a stream. streams is false where the page says
+// that there are none at the moment.
+export function watch(topics, streams, handle) {
   const wanted = new Map(); // tab: its topics, while this one leads
   const last = new Map(); // newest event of each name and campaign
   let leading = null; // ends this tab's lead
@@ -59,6 +60,11 @@ export function watch(topics, handle) {
     const { campaigns, day } = all();
     const query = [...campaigns.map((c) => "campaign=" + encodeURIComponent(c)), ...(day ? ["day=1"] : [])].join("&");
     if (!query || (source && query === open)) return;
+    if (!streams) {
+      streams = true; // the next try is a stream's
+      fall();
+      return;
+    }
     source?.close();
     open = query;
     source = new EventSource("/v1/live?" + query);
