@@ -17,6 +17,7 @@ func (u *up) banner() {
 Spillway is ready after %s.
 
   donors      %s
+  console     %s
   operators   %s/metrics
   processor   %s
 
@@ -38,8 +39,19 @@ Check the books:
 
 Stop with Ctrl-C; the next start continues. Everything is in %s
 `,
-		rounded(time.Since(u.progress.begun)), url, u.run.OpsURL, u.whoCharges(),
+		rounded(time.Since(u.progress.begun)), url, u.whereConsole(), u.run.OpsURL, u.whoCharges(),
 		url, demoCampaign, url, demoCampaign, program(), u.folder.Dir, program(), url, u.folder.Dir, program(), u.folder.Dir, u.folder.Dir)
+}
+
+// whereConsole tells a person where organisers go, and the first of them how to get in.
+func (u *up) whereConsole() string {
+	switch {
+	case u.run.ConsoleURL == "":
+		return "none here"
+	case u.run.FirstOwnerURL != "":
+		return u.run.ConsoleURL + "\n  first owner " + u.run.FirstOwnerURL + "  (once, within " + strings.TrimSuffix(firstLinkLife.String(), "0m0s") + ")"
+	}
+	return u.run.ConsoleURL
 }
 
 // whoCharges tells a person where the money goes.

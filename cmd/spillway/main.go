@@ -36,6 +36,8 @@ type commands struct {
 	Ingest    ingestCommand    `cmd:"" help:"A front-end: takes donations, shows totals. Needs the broker and the secrets."`
 	Ledger    ledgerCommand    `cmd:"" help:"A ledger: records donations, publishes totals. Needs the broker and the database."`
 	Payments  paymentsCommand  `cmd:"" help:"Charges cards at the pace the processor allows; its pace. Needs the broker and the database."`
+	Admin     adminCommand     `cmd:"" help:"The organisers' console, and what it searches. Needs the broker, the database and the secrets."`
+	User      userCommand      `cmd:"" help:"Who may use the console: add, list, shut out, reset; one-time links."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
 	Refund    refundCommand    `cmd:"" help:"Give a donation's money back, whole or in part. Asked twice, done once."`
@@ -167,7 +169,7 @@ func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
 	switch {
 	case cfg.LogLevel != nil:
 		level = *cfg.LogLevel
-	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"),
+	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"), strings.HasPrefix(command, "user"),
 		strings.HasPrefix(command, "reconcile"):
 		level = slog.LevelWarn
 	}

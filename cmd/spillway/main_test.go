@@ -136,7 +136,7 @@ func eventually(t *testing.T, check func() error) {
 
 // upArgs starts `up` on any free ports, and never installs anything.
 func upArgs(dir string) []string {
-	return []string{"up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--no-install"}
+	return []string{"up", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--no-install"}
 }
 
 // startUp starts `up` on any free ports and waits until it takes donations.

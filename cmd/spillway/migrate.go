@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	accessdb "spillway/campaigns/access/postgres"
 	campaignsdb "spillway/campaigns/postgres"
 	"spillway/cmd/spillway/internal/config"
 	ledgerdb "spillway/ledger/postgres"
@@ -57,10 +58,18 @@ func migrate(ctx context.Context, url string) error {
 		return err
 	}
 	defer lists.Close()
+	users, err := accessdb.Open(accessdb.Config{URL: url, Application: "spillway migrate"})
+	if err != nil {
+		return err
+	}
+	defer users.Close()
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
 	if err := all.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := users.Migrate(ctx); err != nil {
 		return err
 	}
 	return lists.Migrate(ctx)

@@ -67,7 +67,7 @@ func (u *private) start(p *process, args []string) error {
 		close(u.ended)
 		return err
 	}
-	u.cmd = exec.Command(self, append([]string{"up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)...)
+	u.cmd = exec.Command(self, append([]string{"up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	u.cmd.SysProcAttr = privateAttributes()
 	for _, kv := range os.Environ() { // what was set for us is not meant for it

@@ -15,6 +15,7 @@ import (
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/deploy/onebox"
 	"spillway/deploy/onebox/postgres"
+	"spillway/ingest/keyring"
 )
 
 type upCommand struct{ config.Up }
@@ -48,14 +49,15 @@ const (
 // up is one run of the command.
 type up struct {
 	config.Up
-	p         *process
-	out       io.Writer
-	progress  *progress
-	group     *lifecycle.Group
-	folder    *onebox.Folder
-	operators *ops
-	listener  net.Listener
-	till      *till // nil while nothing is charged here
+	p          *process
+	out        io.Writer
+	progress   *progress
+	group      *lifecycle.Group
+	folder     *onebox.Folder
+	operators  *ops
+	listener   net.Listener
+	organisers net.Listener // nil with --no-admin
+	till       *till        // nil while nothing is charged here
 
 	embedded *onebox.Broker // nil with --nats-url
 	run      onebox.Run
@@ -83,6 +85,12 @@ func (c *upCommand) Run(p *process) error {
 		return err
 	}
 	defer u.listener.Close() // the server has closed it, unless it was never started
+	if !c.NoAdmin {
+		if u.organisers, err = listen(c.AdminListen, "--admin-listen"); err != nil {
+			return err
+		}
+		defer u.organisers.Close() // the console has closed it, unless it was never started
+	}
 	if u.operators, err = newOps(c.OpsListen, "--ops-listen"); err != nil {
 		return err
 	}
@@ -152,6 +160,9 @@ func (u *up) start(ctx context.Context) error {
 	if err := u.progress.step("front-end", func() error { return f.start(ctx, u.group) }, func() string { return "takes donations" }); err != nil {
 		return err
 	}
+	if err := u.admin(ctx, secrets); err != nil {
+		return err
+	}
 	// After the front-end, which hears the processor's events, so that it goes before.
 	if err := u.processor(ctx); err != nil {
 		return err
@@ -176,7 +187,31 @@ func (u *up) roles(f *frontEnd, r *recorder) []reportedRole {
 	if u.till != nil {
 		roles = append(roles, reportedRole{status.PaymentsRole, u.till.ready})
 	}
+	if u.organisers != nil {
+		roles = append(roles, reportedRole{name: adminRole})
+	}
 	return roles
+}
+
+// admin starts the organisers' console, unless other processes have it, and makes the
+// first owner's link while there is no user.
+func (u *up) admin(ctx context.Context, secrets *keyring.Keyring) error {
+	if u.organisers == nil {
+		u.progress.note("console     left to processes beside this one")
+		return nil
+	}
+	o := &office{
+		console: u.Console, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway admin "+nodeName()),
+		database: u.run.DatabaseURL, secrets: secrets, listener: u.organisers, registry: u.operators.registry, log: u.p.log,
+	}
+	return u.progress.step("console", func() (err error) {
+		if err := o.start(ctx, u.group); err != nil {
+			return err
+		}
+		u.run.ConsoleURL = o.url()
+		u.run.FirstOwnerURL, err = o.invite(ctx)
+		return err
+	}, func() string { return "for organisers" })
 }
 
 // payments starts to charge, unless other processes do.

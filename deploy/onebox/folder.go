@@ -200,6 +200,10 @@ type Run struct {
 	StartedAt time.Time `json:"started_at"`
 	HTTPURL   string    `json:"http_url"`
 	OpsURL    string    `json:"ops_url"`
+	// ConsoleURL is the organisers' console, "" when it runs elsewhere. FirstOwnerURL
+	// is the one-time link that up printed, "" once there was a user at start.
+	ConsoleURL    string `json:"console_url,omitempty"`
+	FirstOwnerURL string `json:"first_owner_url,omitempty"`
 	// NATSURL carries the credentials of the roles' account.
 	NATSURL     string `json:"nats_url"`
 	DatabaseURL string `json:"database_url"`

@@ -175,7 +175,7 @@ func (b *bench) up(ctx context.Context, hooks Hooks, data string, n int, args ..
 		return nil, err
 	}
 	b.runs++
-	p, err := start(b.dir, "up", "http://"+listen, append([]string{"up", "--data", data, "--listen", listen, "--ops-listen", ops}, args...)...)
+	p, err := start(b.dir, "up", "http://"+listen, append([]string{"up", "--data", data, "--listen", listen, "--ops-listen", ops, "--admin-listen", "127.0.0.1:0"}, args...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (r *Rig) StartUp(ctx context.Context) error {
 // LaunchUp starts `up` and waits for nothing.
 func (r *Rig) LaunchUp() error {
 	return r.start(RoleUp, r.programs.Spillway,
-		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress,
+		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress, "--admin-listen", "127.0.0.1:0",
 		// At one address for all its lives: whoever watches finds it again.
 		"--broker-listen", r.brokerAddress)
 }

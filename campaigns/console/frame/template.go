@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"strings"
 	"time"
 
 	"spillway/ledger/money"
@@ -16,11 +17,12 @@ import (
 //	money minor currency   12,345.00 USD
 //	when time              <time> in UTC, shown in the viewer's own zone by console.js; "" for a zero time
 //	plural n "gift" "gifts"
+//	join list ", "
 //
 // It panics when a template is wrong, as template.Must does: they are embedded.
 func Parse(files fs.FS, assets *Assets, name string, included ...string) *template.Template {
 	t := template.New("").Funcs(template.FuncMap{
-		"asset": assets.URL, "money": Money, "when": When, "plural": Plural,
+		"asset": assets.URL, "money": Money, "when": When, "plural": Plural, "join": strings.Join,
 	})
 	t = template.Must(t.ParseFS(files, append([]string{name}, included...)...))
 	base := name

@@ -82,6 +82,7 @@ type SecretsFile struct {
 type Up struct {
 	Public
 	Ops
+	Console
 	Data         string `default:"${data_default}" placeholder:"DIR" type:"path" help:"Folder for everything that is written (${default}); removing it removes all traces."`
 	BrokerListen string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Address of the embedded broker, for processes beside this one; port 0 takes a free one. run.json in the data folder has the URL."`
 	Broker
@@ -94,6 +95,7 @@ type Up struct {
 	NoInstall   bool   `help:"Never install Postgres, only say how."`
 	NoLedger    bool   `help:"Leave recording to 'spillway ledger' processes beside this one."`
 	NoPayments  bool   `help:"Leave charging to 'spillway payments' processes beside this one; the simulator, when no key is given, still runs here."`
+	NoAdmin     bool   `help:"Leave the console to 'spillway admin' processes beside this one."`
 	Demo        bool   `help:"Open the demo giving day in the database of --database-url too, and charge at a simulator when no key is given. With the private database both is always so."`
 	Quiet       bool   `help:"No progress and no banner."`
 }
