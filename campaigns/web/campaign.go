@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"hash/fnv"
 	"html/template"
 	"net/url"
@@ -12,13 +13,13 @@ import (
 	"spillway/campaigns"
 )
 
-// cover is the picture of a campaign, or a coloured field with a letter for one that
+// cover is the picture of a campaign, or a coloured field with initials for one that
 // has none.
 type cover struct {
-	Image  string // media key
-	Lazy   bool   // not what a visitor sees first
-	Tint   uint32 // 0..tints-1
-	Letter string
+	Image   string // media key
+	Lazy    bool   // not what a visitor sees first
+	Tint    uint32 // 0..tints-1
+	Letters string
 }
 
 // tints is how many coloured fields the style knows.
@@ -27,11 +28,30 @@ const tints = 6
 func coverOf(c *campaigns.Campaign, lazy bool) cover {
 	h := fnv.New32a()
 	h.Write([]byte(c.Slug))
-	v := cover{Image: c.Image, Lazy: lazy, Tint: h.Sum32() % tints}
-	if r, _ := utf8.DecodeRuneInString(c.Name); r != utf8.RuneError {
-		v.Letter = string(unicode.ToUpper(r))
+	return cover{Image: c.Image, Lazy: lazy, Tint: h.Sum32() % tints, Letters: initials(cmp.Or(c.Organisation, c.Name))}
+}
+
+// initials are the first letters of a name's first and last word that begin with a
+// capital: "RT" for River Valley Schools Trust.
+func initials(name string) string {
+	var all []rune
+	for _, word := range strings.Fields(name) {
+		if r, _ := utf8.DecodeRuneInString(word); unicode.IsUpper(r) || unicode.IsDigit(r) || unicode.Is(unicode.Lo, r) {
+			all = append(all, r)
+		}
 	}
-	return v
+	switch len(all) {
+	case 0:
+		for _, r := range name {
+			if unicode.IsLetter(r) {
+				return string(unicode.ToUpper(r))
+			}
+		}
+		return ""
+	case 1:
+		return string(all)
+	}
+	return string(all[0]) + string(all[len(all)-1])
 }
 
 // left is how long a campaign goes on, or until it begins.
