@@ -37,7 +37,7 @@ func startReadSide(t *testing.T, b *broker.Broker) *readSide {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := live.New(live.Config{}, c, f, nil)
+	h := live.New(live.Config{}, live.Deps{Latest: c, Ages: f})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{all.Run, h.Run, func(ctx context.Context) error { return f.Run(ctx, c, h) }} {

@@ -135,7 +135,7 @@ type served struct {
 func serve(t *testing.T, cfg httpapi.Config) *served {
 	t.Helper()
 	f := newFront()
-	f.hub = live.New(live.Config{}, f, f, nil)
+	f.hub = live.New(live.Config{}, live.Deps{Latest: f, Ages: f})
 	api, err := httpapi.New(cfg, httpapi.Deps{Totals: f, Ages: f, Directory: f, Hub: f.hub, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

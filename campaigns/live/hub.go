@@ -1,9 +1,10 @@
-// Package live brings the newest total to everybody who watches a campaign: one
+// Package live brings the newest total to everybody who watches a campaign, and to
+// those who watch several or the whole day also their walls and the day's sums: one
 // encoding per event, shared by all its viewers, and one latest-value place per
-// campaign, so that a slow viewer skips what it was too slow for and holds up nobody.
+// topic, so that a slow viewer skips what it was too slow for and holds up nobody.
 //
-// The one invariant: to one viewer, positions only rise, and an as_of is sent only
-// after the totals that it speaks of.
+// The one invariant: to one viewer, a campaign's positions only rise, and an as_of is
+// sent only after the totals that it speaks of.
 //
 // Goroutines: Run's own encodes and wakes; every viewer's Watch runs in the
 // goroutine of its connection.
@@ -19,13 +20,19 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"spillway/campaigns"
 	"spillway/campaigns/render"
 	"spillway/ledger"
 )
 
-// ErrStopped says that the hub was stopped; the viewer comes back to another
-// front-end.
-var ErrStopped = errors.New("live totals are stopped")
+// Why a stream ends that its viewer would have gone on with.
+var (
+	// ErrStopped says that the hub was stopped; the viewer comes back to another
+	// front-end.
+	ErrStopped = errors.New("live totals are stopped")
+	// ErrSwitchedOff says that an organiser switched streams off. The viewer was told.
+	ErrSwitchedOff = errors.New("live totals are switched off")
+)
 
 // Latest gives a campaign's newest total: the cache.
 type Latest interface {
@@ -35,6 +42,31 @@ type Latest interface {
 // Ages gives the published age of a book's totals.
 type Ages interface {
 	Age(book ledger.Book) *render.Age
+}
+
+// Board knows what is shown beside totals.
+type Board interface {
+	// Document is the whole day's, at most a quarter of a second behind the totals.
+	Document() *render.Day
+	// Wall is that of a campaign, or of campaigns.DayWall; nil when there is none.
+	Wall(slug string) *campaigns.Wall
+	// Name is a campaign's, "" when it is not known.
+	Name(slug string) string
+}
+
+// Switches is what organisers have turned off.
+type Switches interface {
+	Switches() campaigns.Switches
+}
+
+// Deps is what the hub sends news of. Latest and Ages are required; without a Board
+// only Watch may be called, and without Switches everything is on.
+type Deps struct {
+	Latest     Latest
+	Ages       Ages
+	Board      Board
+	Switches   Switches
+	Registerer prometheus.Registerer
 }
 
 // Config holds the hub's times. The zero value works.
@@ -50,6 +82,8 @@ type Config struct {
 	// HeartbeatEvery is how often a viewer is told the age, default 5 s, as the
 	// contract says.
 	HeartbeatEvery time.Duration
+	// DayEvery is the least time between two events of the whole day, default 1 s.
+	DayEvery time.Duration
 	// Now is the clock, default time.Now.
 	Now func() time.Time
 }
@@ -72,6 +106,9 @@ func (c Config) withDefaults() Config {
 	if c.HeartbeatEvery <= 0 {
 		c.HeartbeatEvery = 5 * time.Second
 	}
+	if c.DayEvery <= 0 {
+		c.DayEvery = time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -85,14 +122,22 @@ type event struct {
 	position render.Position // of a total
 	behind   bool            // of an age: older than the book's, see topic.ageOf
 	bytes    []byte
+
+	// total is nil for an age. named is its event for those who watch several
+	// campaigns, encoded when the first of them wants it.
+	total *render.Total
+	once  sync.Once
+	named []byte
 }
 
 // Hub knows who watches what.
 type Hub struct {
-	cfg     Config
-	latest  Latest
-	ages    Ages
-	metrics *metrics
+	cfg      Config
+	latest   Latest
+	ages     Ages
+	board    Board
+	switches Switches
+	metrics  *metrics
 
 	seed   maphash.Seed
 	shards [shardCount]shard
@@ -103,6 +148,9 @@ type Hub struct {
 	arrived atomic.Uint64 // viewers so far
 	viewers atomic.Int64
 	stopped atomic.Bool
+	day     dayTopic
+	// said is the switches as they were told last, with their event.
+	said atomic.Pointer[told]
 
 	dirtyMu sync.Mutex
 	dirty   []*topic // campaigns with news to send; each has queued set
@@ -119,14 +167,16 @@ type bucket struct {
 	viewers []*viewer
 }
 
-// New returns a Hub without viewers; Run makes it send. reg may be nil.
-func New(cfg Config, latest Latest, ages Ages, reg prometheus.Registerer) *Hub {
-	h := &Hub{cfg: cfg.withDefaults(), latest: latest, ages: ages, seed: maphash.MakeSeed(), kick: make(chan struct{}, 1)}
+// New returns a Hub without viewers; Run makes it send.
+func New(cfg Config, deps Deps) *Hub {
+	h := &Hub{cfg: cfg.withDefaults(), latest: deps.Latest, ages: deps.Ages, board: deps.Board, switches: deps.Switches,
+		seed: maphash.MakeSeed(), kick: make(chan struct{}, 1)}
 	for i := range h.shards {
 		h.shards[i].topics = map[string]*topic{}
 	}
 	h.buckets = make([]bucket, max(1, h.cfg.HeartbeatEvery/tickEvery))
-	h.metrics = newMetrics(h, reg)
+	h.lookAtSwitches()
+	h.metrics = newMetrics(h, deps.Registerer)
 	return h
 }
 
@@ -182,6 +232,8 @@ func (h *Hub) Run(ctx context.Context) error {
 					h.tell(beats, b)
 				}
 			}
+			h.day.send(h, beats.at)
+			h.lookAtSwitches()
 			turn := h.turn.Load()
 			h.beat(&h.buckets[turn], beats, 0)
 			h.turn.Store((turn + 1) % uint64(len(h.buckets)))
@@ -192,6 +244,11 @@ func (h *Hub) Run(ctx context.Context) error {
 // stop wakes every viewer to leave. Those who come later leave at once.
 func (h *Hub) stop() {
 	h.stopped.Store(true)
+	h.rouseAll()
+}
+
+// rouseAll wakes every viewer.
+func (h *Hub) rouseAll() {
 	for i := range h.buckets {
 		b := &h.buckets[i]
 		b.mu.Lock()
@@ -285,7 +342,7 @@ func (h *Hub) beat(b *bucket, beats *beats, book ledger.Book) {
 		if book != 0 && v.book != book {
 			continue
 		}
-		e := v.topic.ageOf(h, beats)
+		e := v.ageOf(h, beats)
 		if e == nil {
 			e = beats.of(v.book)
 		}

@@ -179,7 +179,7 @@ func expect(t *testing.T, v *viewer, want string) []event {
 func running(t *testing.T, cfg live.Config, do func(t *testing.T, f *front, stop context.CancelFunc)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFront()
-		f.hub = live.New(cfg, f, f, nil)
+		f.hub = live.New(cfg, live.Deps{Latest: f, Ages: f})
 		f.show(total("a", 1))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -542,7 +542,7 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, viewers := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("viewers=%d", viewers), func(b *testing.B) {
 			f := newFront()
-			f.hub = live.New(live.Config{EventEvery: time.Nanosecond, WritesMost: 1 << 40, HeartbeatEvery: time.Hour}, f, f, nil)
+			f.hub = live.New(live.Config{EventEvery: time.Nanosecond, WritesMost: 1 << 40, HeartbeatEvery: time.Hour}, live.Deps{Latest: f, Ages: f})
 			f.show(total("a", 1))
 			ctx, cancel := context.WithCancel(context.Background())
 			var hub, all sync.WaitGroup

@@ -13,13 +13,17 @@ type topic struct {
 	slug string
 	// event is the newest event encoded, the latest-value place of all its viewers.
 	event atomic.Pointer[event]
+	// wall is the newest wall encoded, for those who watch several topics; nil until
+	// the first of them comes.
+	wall atomic.Pointer[wallEvent]
 
 	mu      sync.Mutex
 	news    *render.Total // noted and not encoded yet; nil for none
 	queued  bool          // is in the hub's dirty list
 	sentAt  time.Time     // when event was encoded
 	behind  *event        // the last age that ageOf gave
-	viewers []*viewer
+	viewers []*viewer     // of this campaign alone
+	subs    []*sub        // of those who watch several topics
 }
 
 // note keeps t to be sent, unless something as new was sent or noted already. It
@@ -78,10 +82,22 @@ func (tp *topic) encode(h *Hub, now time.Time, pace time.Duration) (wait time.Du
 	}
 	tp.news, tp.sentAt = nil, now
 	age := h.ages.Age(t.Book)
-	tp.event.Store(&event{at: now, age: age, position: t.Position(), bytes: t.AppendEvent(nil, age, now)})
+	tp.event.Store(&event{at: now, age: age, position: t.Position(), bytes: t.AppendEvent(nil, age, now), total: t})
 	h.metrics.events.Inc()
 	for _, v := range tp.viewers {
 		v.rouse()
 	}
+	for _, s := range tp.subs {
+		s.viewer.rouse()
+	}
 	return 0
 }
+
+// namedBytes is the total's event with its campaign in it.
+func (e *event) namedBytes() []byte {
+	e.once.Do(func() { e.named = e.total.AppendNamedEvent(nil, e.age, e.at) })
+	return e.named
+}
+
+// idle tells whether nobody watches. The caller holds mu.
+func (tp *topic) idle() bool { return len(tp.viewers) == 0 && len(tp.subs) == 0 }

@@ -7,17 +7,20 @@ import (
 	"spillway/ledger"
 )
 
-// viewer is one connection that watches a campaign.
+// viewer is one connection that watches a campaign, or several topics.
 type viewer struct {
 	book  ledger.Book
-	topic *topic
+	topic *topic // nil for several: then subs and day are those
+	subs  []sub
+	day   bool
 	// wake has capacity 1: something may be new. What, the viewer looks up itself.
 	wake chan struct{}
 	// beat is the newest age not sent yet.
 	beat atomic.Pointer[event]
 
-	inTopic, inBucket int // places in their slices, under the topic's and the bucket's lock
-	bucket            *bucket
+	// Places in their slices, under the lock of the topic, the bucket and the day.
+	inTopic, inBucket, inDay int
+	bucket                   *bucket
 }
 
 // rouse wakes the viewer; one that is awake already will look again.
@@ -30,7 +33,8 @@ func (v *viewer) rouse() {
 
 // Watch sends a campaign's newest total, then every newer one that the viewer keeps
 // up with, and heartbeats, until gone is closed (nil), send fails (its error) or
-// the hub stops (ErrStopped).
+// the hub stops (ErrStopped), or streams are switched off (ErrSwitchedOff, after the
+// viewer was told).
 //
 // after is the position that the viewer has already, nil for none: then nothing
 // but newer totals is sent, and to begin with only the age. A position ahead of
@@ -40,8 +44,20 @@ func (v *viewer) rouse() {
 // given. Errors before the first event: those of Latest.
 func (h *Hub) Watch(book ledger.Book, slug string, after *render.Position, gone <-chan struct{}, send func(event []byte) error) error {
 	v := &viewer{book: book, wake: make(chan struct{}, 1)}
-	h.join(v, slug)
-	defer h.leave(v)
+	h.joinTopic(slug, func(tp *topic) {
+		v.topic, v.inTopic = tp, len(tp.viewers)
+		tp.viewers = append(tp.viewers, v)
+	})
+	h.join(v)
+	defer func() {
+		h.leave(v)
+		h.leaveTopic(v.topic, func(tp *topic) {
+			last := tp.viewers[len(tp.viewers)-1]
+			tp.viewers[v.inTopic], last.inTopic = last, v.inTopic
+			tp.viewers[len(tp.viewers)-1] = nil
+			tp.viewers = tp.viewers[:len(tp.viewers)-1]
+		})
+	}()
 
 	// The age is read before the total, as everywhere. Joined before both: whatever
 	// changes from now on wakes this viewer.
@@ -65,8 +81,8 @@ func (h *Hub) Watch(book ledger.Book, slug string, after *render.Position, gone 
 			return nil
 		case <-v.wake:
 		}
-		if h.stopped.Load() {
-			return ErrStopped
+		if err = h.ended(send); err != nil {
+			break
 		}
 		// The age first and the event second: an event that the age speaks of was
 		// there before it.
@@ -91,55 +107,91 @@ func (h *Hub) write(send func([]byte) error, e *event) error {
 	return send(e.bytes)
 }
 
-// join makes the viewer known; after it, nothing that happens is missed.
-func (h *Hub) join(v *viewer, slug string) {
+// ended says why no stream may go on, nil when they may. A viewer whose stream was
+// switched off is told.
+func (h *Hub) ended(send func([]byte) error) error {
+	if h.stopped.Load() {
+		return ErrStopped
+	}
+	if h.said.Load().LiveOff {
+		if err := send(render.AppendRetryEvent(nil)); err != nil {
+			return err
+		}
+		return ErrSwitchedOff
+	}
+	return nil
+}
+
+// ageOf is the age that the viewer may be told instead of the book's, nil for that.
+func (v *viewer) ageOf(h *Hub, beats *beats) *event {
+	if v.topic != nil {
+		return v.topic.ageOf(h, beats)
+	}
+	var least *event
+	take := func(e *event) {
+		if e != nil && (least == nil || e.age.AsOf.Before(least.age.AsOf)) {
+			least = e
+		}
+	}
+	for i := range v.subs {
+		take(v.subs[i].topic.ageOf(h, beats))
+	}
+	if v.day {
+		take(h.day.ageOf(h, beats))
+	}
+	return least
+}
+
+// joinTopic has a campaign's topic take somebody in, under its lock.
+func (h *Hub) joinTopic(slug string, take func(*topic)) {
 	s := h.shard(slug)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	tp := s.topics[slug]
 	if tp == nil {
 		tp = &topic{slug: slug}
 		s.topics[slug] = tp
 	}
-	v.topic = tp
 	tp.mu.Lock()
-	v.inTopic = len(tp.viewers)
-	tp.viewers = append(tp.viewers, v)
-	tp.mu.Unlock()
-	s.mu.Unlock()
+	defer tp.mu.Unlock()
+	take(tp)
+}
 
+// leaveTopic has a topic let somebody go, and forgets it after the last one.
+func (h *Hub) leaveTopic(tp *topic, drop func(*topic)) {
+	s := h.shard(tp.slug)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tp.mu.Lock()
+	defer tp.mu.Unlock()
+	drop(tp)
+	if tp.idle() {
+		delete(s.topics, tp.slug)
+	}
+}
+
+// join makes the viewer known to whoever wakes all; after it, and after joining its
+// topics, nothing that happens is missed.
+func (h *Hub) join(v *viewer) {
 	v.bucket = h.place()
 	v.bucket.mu.Lock()
 	v.inBucket = len(v.bucket.viewers)
 	v.bucket.viewers = append(v.bucket.viewers, v)
 	v.bucket.mu.Unlock()
 	h.viewers.Add(1)
-	if h.stopped.Load() {
-		v.rouse() // stop may have passed the bucket already
+	if h.stopped.Load() || h.said.Load().LiveOff {
+		v.rouse() // who wakes all may have passed the bucket already
 	}
 }
 
-// leave forgets the viewer, and the campaign after its last one.
+// leave forgets the viewer.
 func (h *Hub) leave(v *viewer) {
 	h.viewers.Add(-1)
 	b := v.bucket
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	last := b.viewers[len(b.viewers)-1]
 	b.viewers[v.inBucket], last.inBucket = last, v.inBucket
 	b.viewers[len(b.viewers)-1] = nil
 	b.viewers = b.viewers[:len(b.viewers)-1]
-	b.mu.Unlock()
-
-	s := h.shard(v.topic.slug)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tp := v.topic
-	tp.mu.Lock()
-	defer tp.mu.Unlock()
-	last = tp.viewers[len(tp.viewers)-1]
-	tp.viewers[v.inTopic], last.inTopic = last, v.inTopic
-	tp.viewers[len(tp.viewers)-1] = nil
-	tp.viewers = tp.viewers[:len(tp.viewers)-1]
-	if len(tp.viewers) == 0 {
-		delete(s.topics, tp.slug)
-	}
 }

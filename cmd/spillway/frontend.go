@@ -14,9 +14,11 @@ import (
 
 	"spillway/cache"
 	"spillway/cache/feed"
+	"spillway/campaigns/board/keeper"
 	"spillway/campaigns/directory"
 	readapi "spillway/campaigns/httpapi"
 	"spillway/campaigns/live"
+	"spillway/campaigns/render"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/ingest/admission"
@@ -93,9 +95,11 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
-	hub := live.New(live.Config{}, cached, totals, f.registry)
+	day := keeper.New(keeper.Config{}, all, totals, f.log, f.registry)
+	hub := live.New(live.Config{}, live.Deps{Latest: cached, Ages: totals, Board: day, Switches: all, Registerer: f.registry})
 	group.Go(ctx, "live totals", quickStop, hub.Run)
-	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, hub) })
+	group.Go(ctx, "giving day's board", quickStop, func(ctx context.Context) error { return day.Run(ctx, cached, b, hub) })
+	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, viewers{day, hub}) })
 	group.Go(ctx, "campaigns", quickStop, all.Run)
 
 	reads, err := readapi.New(readapi.Config{}, readapi.Deps{
@@ -126,6 +130,23 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		return f.serve(ctx, reads)
 	})
 	return nil
+}
+
+// viewers are told of changed totals one after the other.
+type viewers []feed.Viewers
+
+// Publish notes changed totals with each.
+func (all viewers) Publish(totals []*render.Total) {
+	for _, v := range all {
+		v.Publish(totals)
+	}
+}
+
+// Aged says that the ages are public now.
+func (all viewers) Aged() {
+	for _, v := range all {
+		v.Aged()
+	}
 }
 
 // serve answers donors until ctx ends, then drains: readiness off, a wait for load

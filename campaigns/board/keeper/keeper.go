@@ -140,6 +140,14 @@ func (k *Keeper) Wall(slug string) *campaigns.Wall {
 	return nil
 }
 
+// Name is a campaign's, "" when it is not known.
+func (k *Keeper) Name(slug string) string {
+	if e := k.Snapshot().Find(slug); e != nil {
+		return e.Name
+	}
+	return ""
+}
+
 // Publish notes changed totals; see feed.Viewers.
 func (k *Keeper) Publish(totals []*render.Total) {
 	k.mu.Lock()

@@ -127,7 +127,7 @@ func TestKeeper_FollowsCampaignsTotalsAndWalls(t *testing.T) {
 		if d.Version != version+1 {
 			t.Errorf("%d snapshots for one round of news", d.Version-version)
 		}
-		if d.Totals[0].RaisedMinor != 500 || k.Wall("b").Donors != 5 || k.Wall(campaigns.DayWall).Donors != 6 || k.Wall("nobody") != nil {
+		if d.Totals[0].RaisedMinor != 500 || k.Wall("b").Donors != 5 || k.Wall(campaigns.DayWall).Donors != 6 || k.Wall("nobody") != nil || k.Name("b") != "b" || k.Name("nobody") != "" {
 			t.Errorf("%+v", d)
 		}
 		f.locked(func() {
