@@ -137,8 +137,9 @@ type Payments struct {
 
 // Admin is how an organisers' console does.
 type Admin struct {
-	// SearchMillis is the age of the projection that lists and searches read, and
-	// SearchBehind how many donations it has still to look at; nil while not known.
+	// SearchMillis is the age of the projection that lists and searches read, nil while
+	// it is being made; SearchBehind is how many messages of donations it has still to
+	// follow. Both are nil in a process that does not lead it.
 	SearchMillis *int64 `json:"search_age_ms,omitempty"`
 	SearchBehind *int64 `json:"search_behind,omitempty"`
 }

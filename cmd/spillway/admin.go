@@ -116,6 +116,7 @@ type part func(context.Context, *lifecycle.Group) (frame.Section, error)
 // The menu's order is the sections' own.
 func (o *office) parts() []part {
 	return []part{
+		o.dashboard,
 		o.people,
 	}
 }

@@ -58,7 +58,7 @@ type Config struct {
 	Endpoint string
 }
 
-// Deps are what the dashboard works with. Search and Now may be nil.
+// Deps are what the dashboard works with. Now may be nil.
 type Deps struct {
 	News     News
 	Switches Switches
@@ -67,10 +67,8 @@ type Deps struct {
 	// live book, zero while nothing was heard.
 	Tally *Tally
 	AsOf  func() time.Time
-	// Search asks how the projection of lists and searches stands.
-	Search func(ctx context.Context) (SearchView, error)
-	Log    *slog.Logger
-	Now    func() time.Time
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 const (
@@ -234,7 +232,7 @@ func (s *Section) heardSwitches(next *campaigns.Switches) {
 	}
 }
 
-// askDatabase asks for the pace and the projection's age. What the database does not
+// askDatabase asks for the pace. What the database does not
 // tell now is not known.
 func (s *Section) askDatabase(ctx context.Context) {
 	if s.deps.Pace == nil {
@@ -251,10 +249,6 @@ func (s *Section) askDatabase(ctx context.Context) {
 		next.Away, next.Since = true, s.now()
 		if before := s.database.Load(); before.Away {
 			next.Since = before.Since
-		}
-	} else if s.deps.Search != nil {
-		if found, err := s.deps.Search(bounded); err == nil {
-			next.Search = &found
 		}
 	}
 	s.database.Store(next)

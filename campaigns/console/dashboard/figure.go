@@ -140,13 +140,13 @@ func donorsFigure(m *Moment) Figure {
 }
 
 func searchFigure(m *Moment) Figure {
-	switch {
-	case m.Search == nil && m.DatabaseAway:
-		return Figure{Text: nobodyTells, Note: "the database does not answer", Level: Bad}
-	case m.Search == nil:
-		return Figure{Text: nobodyTells, Note: "not known"}
+	if m.Search == nil {
+		return Figure{Text: nobodyTells, Note: "nobody keeps the lists now"}
 	}
-	f := Figure{Text: millis(float64(m.Search.AgeMS)), Level: above(m.Search.AgeMS, searchOldMillis)}
+	f := Figure{Text: nobodyTells, Note: "being made"}
+	if m.Search.AgeMS != nil {
+		f = Figure{Text: millis(float64(*m.Search.AgeMS)), Level: above(*m.Search.AgeMS, searchOldMillis)}
+	}
 	if m.Search.Behind > 0 {
 		f.Note = count(m.Search.Behind) + " messages to follow"
 	}

@@ -27,14 +27,7 @@ type databaseView struct {
 	Away     bool
 	Since    time.Time // Away
 	Paces    []payments.Pace
-	Search   *SearchView // nil while not known
-	Endpoint string      // of the pace that charges
-}
-
-// SearchView is how the projection that lists and searches read stands.
-type SearchView struct {
-	AsOf   time.Time
-	Behind int64 // messages that wait to be followed
+	Endpoint string // of the pace that charges
 }
 
 // Moment is the state of everything at one second: what the JSON API answers, what
@@ -56,7 +49,7 @@ type Moment struct {
 	FrontEnds      FrontEndsView `json:"front_ends"`
 	Recording      RecordingView `json:"recording"`
 	Charging       ChargingView  `json:"charging"`
-	Search         *SearchJSON   `json:"search"`
+	Search         *SearchView   `json:"search"`
 
 	DatabaseAway bool `json:"database_away"`
 	// BrokerAway: this console does not even hear itself, so what it shows is of before.
@@ -126,10 +119,10 @@ type ChargingView struct {
 	OffMinor         int64    `json:"off_minor"`
 }
 
-// SearchJSON is how the projection stands.
-type SearchJSON struct {
-	AgeMS  int64 `json:"age_ms"`
-	Behind int64 `json:"behind"`
+// SearchView is how the projection stands that lists and searches read.
+type SearchView struct {
+	AgeMS  *int64 `json:"age_ms"` // null while it is being made
+	Behind int64  `json:"behind"` // messages of donations that it has still to follow
 }
 
 // SwitchesView are the switches, true for on.
@@ -181,9 +174,6 @@ func newMoment(v *view) *Moment {
 	if v.Wall != nil {
 		m.Donors, m.DonorsAsOf = &v.Wall.Donors, moment(v.Wall.AsOf)
 	}
-	if s := v.Database.Search; s != nil {
-		m.Search = &SearchJSON{AgeMS: max(0, v.Now.Sub(s.AsOf).Milliseconds()), Behind: s.Behind}
-	}
 	m.FrontEnds.Refusals = map[string]float64{}
 	for i := range v.Processes {
 		p := &v.Processes[i]
@@ -234,6 +224,9 @@ func (m *Moment) addUp(r *status.Report) {
 		all.LagMessages, all.HeldMessages = max(all.LagMessages, l.LagMessages), max(all.HeldMessages, l.HeldMessages)
 		all.LagMS, all.FramesMS = max(all.LagMS, l.LagMillis), max(all.FramesMS, l.CountedMillis)
 		all.Quarantined = max(all.Quarantined, l.Quarantined)
+	}
+	if a := r.Admin; a != nil && a.SearchBehind != nil {
+		m.Search = &SearchView{AgeMS: a.SearchMillis, Behind: *a.SearchBehind}
 	}
 	if p, all := r.Payments, &m.Charging; p != nil {
 		all.Count++

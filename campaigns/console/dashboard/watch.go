@@ -75,7 +75,7 @@ func conditions(m *Moment) []condition {
 			text: "Gifts are set aside and not recorded: they need a person.", over: "No gift is set aside any more."},
 		{key: "books", level: Bad, holds: c.Differences > 0 || c.OffMinor > 0,
 			text: "Journal and processor differ: see 'spillway reconcile'.", over: "Journal and processor agree again."},
-		{key: "search", level: Info, holds: m.Search != nil && m.Search.AgeMS > searchOldMillis && !m.DatabaseAway, after: dancing, heals: calm,
+		{key: "search", level: Info, holds: m.Search != nil && m.Search.AgeMS != nil && *m.Search.AgeMS > searchOldMillis && !m.DatabaseAway, after: dancing, heals: calm,
 			text: "Lists, searches and the number of donors are more than a minute behind; they yield to recording.", over: "Lists and searches have caught up."},
 	}
 	all = append(all, switchedOff(&m.Switches)...)

@@ -169,12 +169,16 @@ func (w window) payments() *status.Payments {
 
 func (w window) admin() *status.Admin {
 	a := &status.Admin{}
-	if age := w.now.sum(searchAge); !math.IsNaN(age) {
-		millis := int64(math.Round(1000 * status.Number(age)))
-		a.SearchMillis = &millis
+	// Only the process that leads knows; a copy of old would contradict it.
+	if w.count(searchLeading, live) == 0 {
+		return a
 	}
-	if behind := w.now.sum(searchBehind); !math.IsNaN(behind) {
-		n := int64(status.Number(behind))
+	if w.now.sum(searchAsOf, live) > 0 { // 0 while the projection is being made
+		age := w.since(searchAsOf, live)
+		a.SearchMillis = &age
+	}
+	if behind := w.now.sum(searchBehind, live); !math.IsNaN(behind) {
+		n := int64(behind)
 		a.SearchBehind = &n
 	}
 	return a

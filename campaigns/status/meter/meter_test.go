@@ -132,6 +132,30 @@ func TestTake_PaymentsOfTheLiveBook(t *testing.T) {
 	}
 }
 
+func TestTake_OnlyTheLeaderTellsOfTheProjection(t *testing.T) {
+	reg := meter.NewRegistry()
+	gauge := func(name string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name})
+		prometheus.WrapRegistererWith(prometheus.Labels{"book": "live"}, reg).MustRegister(g)
+		return g
+	}
+	leading, asOf, behind := gauge("search_leading"), gauge("search_as_of_timestamp_seconds"), gauge("search_behind_messages")
+	m := meter.New(reg.Figures())
+	asOf.Set(float64(noon.Unix() - 5))
+	behind.Set(3)
+	if a := take(t, m, noon, status.AdminRole).Admin; a.SearchMillis != nil || a.SearchBehind != nil {
+		t.Errorf("one that does not lead tells %+v", a)
+	}
+	leading.Set(1)
+	if a := take(t, m, noon, status.AdminRole).Admin; a.SearchMillis == nil || *a.SearchMillis != 5000 || a.SearchBehind == nil || *a.SearchBehind != 3 {
+		t.Errorf("the leader tells %+v", a)
+	}
+	asOf.Set(0)
+	if a := take(t, m, noon, status.AdminRole).Admin; a.SearchMillis != nil || a.SearchBehind == nil {
+		t.Errorf("while it is being made the leader tells %+v", a)
+	}
+}
+
 // A quantile lies in the bucket that holds it, whatever was observed.
 func TestTake_QuantilesLieWhereTheObservationsAre(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

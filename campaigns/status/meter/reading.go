@@ -14,7 +14,7 @@ var names = map[string]bool{
 	chargeCalls: true, chargeDue: true, chargeUnexpanded: true, chargeLate: true, chargeUnknown: true, chargeAction: true,
 	chargeOldest: true, chargePace: true, chargeAway: true, chargeLimited: true, chargeStuck: true, chargeSetAside: true, chargeAlarms: true,
 	reconcileDifferences: true, reconcileOff: true,
-	searchAge: true, searchBehind: true,
+	searchLeading: true, searchAsOf: true, searchBehind: true,
 }
 
 // The metrics' names, as the packages that own them declare them.
@@ -49,8 +49,9 @@ const (
 	reconcileDifferences = "reconcile_differences"
 	reconcileOff         = "reconcile_off_minor"
 
-	searchAge    = "search_age_seconds"
-	searchBehind = "search_behind_donations"
+	searchLeading = "search_leading"
+	searchAsOf    = "search_as_of_timestamp_seconds"
+	searchBehind  = "search_behind_messages"
 )
 
 // reading is what the metrics said at a moment.
