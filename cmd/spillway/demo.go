@@ -22,35 +22,19 @@ const (
 	demoCampaign = "river-school"
 )
 
-// demoCampaigns are what donors see on the first start: a spread of causes and of
-// goals, in US dollars (goals in cents).
-var demoCampaigns = []struct {
-	slug, name, organisation string
-	goalMinor                int64
-}{
-	{demoCampaign, "A roof for River School", "River Valley Schools Trust", 25_000_00},
-	{"night-shelter", "Warm beds this winter", "Harbour Street Shelter", 60_000_00},
-	{"food-bank", "A month of full shelves", "Northside Food Bank", 40_000_00},
-	{"lifeboat", "A new engine for the lifeboat", "Saltmarsh Lifeboat Crew", 120_000_00},
-	{"animal-rescue", "Vet bills for forty dogs", "Second Chance Animal Rescue", 18_000_00},
-	{"community-garden", "Tools and seeds for the garden", "Elm Row Community Garden", 4_500_00},
-	{"youth-orchestra", "Instruments on loan", "City Youth Orchestra", 32_000_00},
-	{"mountain-rescue", "Radios for every rescuer", "High Peaks Mountain Rescue", 27_500_00},
-	{"library-van", "Keep the library van rolling", "Friends of the County Library", 15_000_00},
-	{"hospice-nurses", "Nights at home with a nurse", "St Clare's Hospice", 90_000_00},
-	{"clean-rivers", "Ten miles of clean river", "Rivers Alive", 50_000_00},
-	{"refugee-welcome", "First weeks in a new town", "Open Door Welcome", 22_000_00},
-}
-
 // openDemo sees to it that the demo giving day is in the database and open:
-// campaigns that are missing are made, and those whose end draws near, or has
-// passed, are extended as long as nobody else has set their end.
+// campaigns that are missing are made, with who receives, and those whose end draws
+// near, or has passed, are extended as long as nobody else has set their end. So is
+// the day itself. What an organiser has written is left as it is.
 func openDemo(ctx context.Context, url string, now time.Time) error {
 	db, err := campaignsdb.Open(campaignsdb.Config{URL: url, Application: "spillway up"})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if err := openDemoDay(ctx, db, now); err != nil {
+		return fmt.Errorf("demo giving day: %w", err)
+	}
 	var due []*campaigns.Campaign
 	for i := range demoCampaigns {
 		d := &demoCampaigns[i]
@@ -58,14 +42,17 @@ func openDemo(ctx context.Context, url string, now time.Time) error {
 		switch {
 		case errors.Is(err, campaigns.ErrUnknown):
 			begin := now.UTC().Truncate(time.Hour)
+			if err := putDemoOrganisation(ctx, db, d.organisation); err != nil {
+				return fmt.Errorf("demo giving day: %w", err)
+			}
 			due = append(due, &campaigns.Campaign{
-				Slug: d.slug, Name: d.name, Event: demoEvent, Organisation: d.organisation,
+				Slug: d.slug, Name: d.name, Event: demoEvent, Organisation: d.organisation, Story: demoStories[d.slug],
 				Currency: "USD", GoalMinor: d.goalMinor, StartsAt: begin, EndsAt: begin.Add(demoLife),
 			})
 		case err != nil:
 			return fmt.Errorf("demo giving day: %w", err)
 		default:
-			if end, ok := demoEnd(c, now); ok {
+			if end, ok := demoEnd(c.StartsAt, c.EndsAt, now); ok && c.Event == demoEvent {
 				c.EndsAt = end
 				due = append(due, c)
 			}
@@ -77,17 +64,52 @@ func openDemo(ctx context.Context, url string, now time.Time) error {
 	return nil
 }
 
-// demoEnd returns a later end when the campaign needs one and is still ours: of
-// the demo event, and open for a whole number of demoLife, as only this file sets it.
-func demoEnd(c *campaigns.Campaign, now time.Time) (end time.Time, ok bool) {
-	if c.Event != demoEvent || c.EndsAt.IsZero() || c.EndsAt.After(now.Add(demoAhead)) {
+// openDemoDay makes the giving day itself, gives the one that an earlier build made
+// its name, or extends it.
+func openDemoDay(ctx context.Context, db *campaignsdb.Store, now time.Time) error {
+	begin := now.UTC().Truncate(time.Hour)
+	day := &campaigns.Event{
+		Slug: demoEvent, Name: "Harbour County Giving Day", TimeZone: "America/New_York",
+		StartsAt: begin, EndsAt: begin.Add(demoLife),
+		Banner: "This is a demonstration: cards are played by a simulator, and no money moves.",
+	}
+	e, err := db.Event(ctx, demoEvent)
+	switch {
+	case errors.Is(err, campaigns.ErrUnknown):
+		return db.PutEvent(ctx, day)
+	case err != nil:
+		return err
+	case e.Name == demoEvent && e.StartsAt.IsZero() && e.EndsAt.IsZero(): // made of its slug, with its campaigns
+		return db.PutEvent(ctx, day)
+	}
+	if end, ok := demoEnd(e.StartsAt, e.EndsAt, now); ok {
+		e.EndsAt = end
+		return db.PutEvent(ctx, e)
+	}
+	return nil
+}
+
+// putDemoOrganisation makes an organisation unless it is there.
+func putDemoOrganisation(ctx context.Context, db *campaignsdb.Store, name string) error {
+	_, err := db.Organisation(ctx, name)
+	if !errors.Is(err, campaigns.ErrUnknown) {
+		return err
+	}
+	o := demoOrganisations[name]
+	return db.PutOrganisation(ctx, &campaigns.Organisation{Name: name, LegalName: o.legalName, TaxNumber: o.taxNumber})
+}
+
+// demoEnd returns a later end when one is needed and the times are still ours: open
+// for a whole number of demoLife, as only this file sets it.
+func demoEnd(starts, ends, now time.Time) (end time.Time, ok bool) {
+	if ends.IsZero() || ends.After(now.Add(demoAhead)) {
 		return time.Time{}, false
 	}
-	open := c.EndsAt.Sub(c.StartsAt)
+	open := ends.Sub(starts)
 	if open <= 0 || open%demoLife != 0 {
 		return time.Time{}, false
 	}
-	for end = c.EndsAt; !end.After(now.Add(demoAhead)); {
+	for end = ends; !end.After(now.Add(demoAhead)); {
 		end = end.Add(demoLife)
 	}
 	return end, true
