@@ -29,8 +29,8 @@ const (
 	// streams may fill: half, because the ledger keeps the same donations in
 	// Postgres and writes them twice there, to its log and to its tables.
 	storeShare = 2
-	// memoryStoreBytesMax bounds streams and consumers kept in memory: only the
-	// short state of ordered consumers lives there.
+	// memoryStoreBytesMax bounds streams and consumers kept in memory: the short state
+	// of readers, and the walls of gifts (64 MB at most).
 	memoryStoreBytesMax = 256 << 20
 	// brokerUser is the roles' user.
 	brokerUser = "spillway"
