@@ -157,7 +157,12 @@ func (w *walk) next(ctx context.Context, conn *pgx.Conn, q *search.Query, at key
 	limit := place(n)
 	sql := fmt.Sprintf("SELECT t.received_at, t.seq FROM %s t %s %s LIMIT %s", w.table, where, order, limit)
 	if w.column != "" {
-		sql = fmt.Sprintf("SELECT DISTINCT t.received_at, t.seq FROM unnest(%s::text[]) AS v (value), LATERAL (%s) AS t %s LIMIT %s", place(w.values), sql, order, limit)
+		distinct := ""
+		if w.table == "search_lines" && len(w.values) > 1 {
+			distinct = "DISTINCT" // a donation may have lines of several
+		}
+		sql = fmt.Sprintf("SELECT %s t.received_at, t.seq FROM unnest(%s::text[]) AS v (value), LATERAL (%s) AS t %s LIMIT %s",
+			distinct, place(w.values), sql, order, limit)
 	}
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
