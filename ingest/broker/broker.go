@@ -1,7 +1,7 @@
 // Package broker is everything that Spillway asks of NATS JetStream: the streams
 // and their settings, the proof that an acknowledgement means disk, the publisher
 // that lets donations travel together, the source that the ledger reads, and the
-// news of totals and campaigns.
+// news of totals, campaigns and whatever else pages show.
 //
 // The one invariant: Publish returns nil only after the broker has said that the
 // envelope is in the expected stream, on a connection for which the gate has seen
@@ -9,7 +9,7 @@
 //
 // Goroutines: nats.go's own, started by Connect and ended by Close; one for each
 // lane, started by Publisher.Run and ended with it; those of Gate.Run, ReadFrames,
-// WatchCampaigns and ServeDonations are the caller's.
+// the watches and ServeDonations are the caller's.
 package broker
 
 import (
