@@ -129,6 +129,7 @@ func New(config Config, deps Deps) *Section {
 
 // Paths of the pages.
 const (
+	pagePath     = frame.PageRoot + "/dashboard"
 	wallPath     = frame.PageRoot + "/wall"
 	switchesPath = frame.PageRoot + "/switches"
 )
@@ -140,7 +141,7 @@ func (s *Section) Routes() []frame.Route {
 		frame.Route{Method: "POST", Path: "/switches", Needs: access.Switch, Handle: s.turn},
 		frame.Route{Method: "POST", Path: "/pace", Needs: access.Pace, Handle: s.setPace},
 	),
-		frame.Route{Method: "GET", Path: frame.PageRoot, Needs: access.ViewDashboard, Scope: frame.Some, Handle: s.page},
+		frame.Route{Method: "GET", Path: pagePath, Needs: access.ViewDashboard, Handle: s.page},
 		frame.Route{Method: "GET", Path: wallPath, Needs: access.ViewDashboard, Handle: s.wallPage},
 		frame.Route{Method: "GET", Path: frame.JSONRoot + "/dashboard", Needs: access.ViewDashboard, Handle: s.document},
 		frame.Route{Method: "GET", Path: frame.JSONRoot + "/dashboard/live", Needs: access.ViewDashboard, Handle: s.live},
@@ -151,7 +152,7 @@ func (s *Section) Routes() []frame.Route {
 // Menu is the dashboard and the switches.
 func (s *Section) Menu() []frame.MenuItem {
 	return []frame.MenuItem{
-		{Title: "Dashboard", Path: frame.PageRoot, Needs: access.ViewDashboard, Order: 10},
+		{Title: "Dashboard", Path: pagePath, Needs: access.ViewDashboard, Order: 10},
 		{Title: "Switches", Path: switchesPath, Needs: access.ViewDashboard, Order: 60},
 	}
 }

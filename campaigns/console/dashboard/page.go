@@ -7,10 +7,6 @@ import (
 	"spillway/campaigns/console/frame"
 )
 
-// campaignsPath is where those go who are bound to some campaigns: the dashboard is
-// about all of them.
-const campaignsPath = frame.PageRoot + "/campaigns"
-
 // pageData is what board.html shows before its script takes over.
 type pageData struct {
 	*Moment
@@ -44,9 +40,6 @@ func (s *Section) pageData(wall bool) pageData {
 
 // page is the dashboard.
 func (s *Section) page(r *frame.Request) error {
-	if r.Principal.Limited() {
-		return r.Redirect(campaignsPath, "")
-	}
 	return r.Page("Dashboard", s.pages.dashboard, s.pageData(false))
 }
 
