@@ -8,15 +8,17 @@ import (
 	"time"
 )
 
-// Config says how pages look to the outside. The zero value works: a simulated
-// processor, and no address that could be passed on.
+// Config says how pages look to the outside. The zero value works: pages
+// to read, with no card field and no address that could be passed on.
 type Config struct {
 	// PublicURL is the address that donors reach this installation by, such as
 	// https://give.example.org; "" when it is not known, and then pages have no links
 	// to share, no QR codes and no previews. https has browsers insist on it from then on.
 	PublicURL string
-	// StripeKey is Stripe's publishable key; "" for the simulator's card field.
+	// StripeKey is Stripe's publishable key, which opens Stripe's card field. DemoCards
+	// opens the simulator's. Without either pages say that no cards are taken yet.
 	StripeKey string
+	DemoCards bool
 	// FeeBasisPoints and FeeFixedMinor are what the processor keeps of a charge: this
 	// many hundredths of a percent, and minor units. Both 0: covering is not offered.
 	FeeBasisPoints, FeeFixedMinor int64

@@ -39,6 +39,7 @@ type page struct {
 	Picture     string // absolute, "" for none
 	NoIndex     bool
 	Rehearsal   bool
+	Taking      bool // there is a way to enter a card
 	Banner      string
 	Scripts     []string // URLs
 	Modules     []string // URLs of what the scripts import
@@ -85,7 +86,7 @@ type eventData struct {
 }
 
 type processorData struct {
-	Kind           string `json:"kind"` // "simulator" or "stripe"
+	Kind           string `json:"kind"` // "simulator", "stripe", or "none" while no cards are taken
 	PublishableKey string `json:"publishable_key"`
 }
 
@@ -154,12 +155,16 @@ func (w *Web) newPage(kind, path string, e *campaigns.Event) *page {
 	s := w.deps.Directory.Switches()
 	p := &page{Kind: kind, SiteName: "Giving day", Scripts: w.pages.scripts[kind], Modules: w.pages.modules[kind]}
 	p.Data = pageData{
-		Kind: kind, StaleMS: campaigns.StaleBound.Milliseconds(), Processor: processorData{Kind: "simulator"},
+		Kind: kind, StaleMS: campaigns.StaleBound.Milliseconds(), Processor: processorData{Kind: "none"},
 		Switches: switchData{Live: !s.LiveOff, Feed: !s.FeedOff, Leaderboards: !s.LeaderboardsOff},
 	}
-	if w.cfg.StripeKey != "" {
+	switch {
+	case w.cfg.StripeKey != "":
 		p.Data.Processor = processorData{Kind: "stripe", PublishableKey: w.cfg.StripeKey}
+	case w.cfg.DemoCards:
+		p.Data.Processor = processorData{Kind: "simulator"}
 	}
+	p.Taking = p.Data.Processor.Kind != "none"
 	if w.cfg.FeeBasisPoints > 0 || w.cfg.FeeFixedMinor > 0 {
 		p.Data.Fee = &feeData{w.cfg.FeeBasisPoints, w.cfg.FeeFixedMinor}
 	}

@@ -50,6 +50,8 @@ const burstMax = 1_000_000
 // nothing else.
 type frontEnd struct {
 	public   config.Public
+	pages    config.Pages
+	cards    config.Cards
 	webhooks []string // signing secrets of the processor's events
 	broker   broker.Config
 	secrets  *keyring.Keyring
@@ -108,6 +110,10 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	if err != nil {
 		return err
 	}
+	pages, err := f.donorPages(all, cached, totals, day, b)
+	if err != nil {
+		return err
+	}
 	demo := func(*fasthttp.RequestCtx) bool { return false }
 	if f.simulator != nil {
 		demo = (&bank{simulator: f.simulator, secrets: f.secrets, states: b, log: f.log}).handle
@@ -116,7 +122,9 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		Keyring: f.secrets, Publisher: publisher, Directory: all, Gate: gate, States: b,
 		Limiter: rules.Limiter, Proxies: rules.Proxies,
 		Donations: rules.Donations, Reads: rules.Reads, Waits: rules.Waits, Requests: rules.Requests,
-		Next:       func(ctx *fasthttp.RequestCtx) bool { return events(ctx) || reads.Handle(ctx) || demo(ctx) },
+		Next: func(ctx *fasthttp.RequestCtx) bool {
+			return events(ctx) || reads.Handle(ctx) || demo(ctx) || pages.Handle(ctx)
+		},
 		Bodies:     map[string]int{webhook.Path: webhook.BodyBytesMax},
 		Checks:     []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
 		Registerer: f.registry, Log: f.log,

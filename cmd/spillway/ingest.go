@@ -31,6 +31,12 @@ func (c *ingestCommand) Run(p *process) error {
 	case c.Secrets == "":
 		return errNoSecrets
 	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.PublicURL == "" {
+		p.log.Warn("no --public-url: pages have no links to share, no QR codes and no previews")
+	}
 	secrets, err := readSecrets(c.Secrets)
 	if err != nil {
 		return err
@@ -49,6 +55,7 @@ func (c *ingestCommand) Run(p *process) error {
 	f := &frontEnd{
 		public: c.Public, broker: brokerAt(c.Broker, c.Topology, nil, "spillway ingest "+nodeName()),
 		webhooks: c.Webhooks.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
+		pages: c.Pages, cards: c.Cards,
 	}
 	err = f.start(p.ctx, group)
 	if err == nil {

@@ -151,11 +151,18 @@ func (u *up) start(ctx context.Context) error {
 	}, r.say); err != nil {
 		return err
 	}
+	if u.PublicURL == "" {
+		u.PublicURL = ownURL(u.listener)
+	}
+	if u.StripeKey != "" && u.StripePublishableKey == "" {
+		u.p.log.Warn("no publishable key: donors' pages take no cards", "variable", "SPILLWAY_STRIPE_PUBLISHABLE_KEY")
+	}
 	f := &frontEnd{
 		public: u.Public, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway ingest "+nodeName()),
 		webhooks: u.Webhooks.Reveal(),
 		secrets:  secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log,
 		simulator: u.simulatorAddress(),
+		pages:     u.Pages, cards: config.Cards{StripePublishableKey: u.StripePublishableKey, DemoCards: u.simulated() || u.Simulator != ""},
 	}
 	if err := u.progress.step("front-end", func() error { return f.start(ctx, u.group) }, func() string { return "takes donations" }); err != nil {
 		return err

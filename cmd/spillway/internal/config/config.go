@@ -91,6 +91,7 @@ type Up struct {
 	SecretsFile
 	Processor
 	Webhooks
+	Pages
 	PostgresBin string `placeholder:"DIR" type:"path" help:"Folder with the programs of the Postgres to use; searched for when not given."`
 	NoInstall   bool   `help:"Never install Postgres, only say how."`
 	NoLedger    bool   `help:"Leave recording to 'spillway ledger' processes beside this one."`
@@ -108,6 +109,8 @@ type Ingest struct {
 	Topology
 	SecretsFile
 	Webhooks
+	Pages
+	Cards
 }
 
 // Ledger is the configuration of a ledger process.
