@@ -8,7 +8,7 @@ const name = "spillway.basket";
 // The contract's most lines of one donation.
 export const linesMax = 200;
 
-// items are {slug, name, currency, exponent, min_minor, max_minor, amount_minor}, each
+// items are {slug, name, organisation, currency, exponent, min_minor, max_minor, amount_minor}, each
 // campaign once.
 export function items() {
   const list = load(name);

@@ -166,6 +166,8 @@ form.addEventListener("submit", async (e) => {
 function begin(gift, joined) {
   const panel = find("[data-status]");
   show(form, false);
+  show(find("[data-basket]"), false);
+  show(find("[data-basket-empty]"), false);
   follow(panel, gift, {
     joined,
     accepted() {
@@ -173,15 +175,18 @@ function begin(gift, joined) {
       card = opening = null;
       if (!campaign) basket.remove(gift.lines.map((l) => l.campaign));
     },
+    againText: campaign ? "Give again" : "See the campaigns",
     // again gives the form back, for another gift.
     again() {
       update(gift, { left: true });
-      location.reload();
+      if (campaign) location.reload();
+      else location.assign("/");
     },
     refused(problem) {
       forget(gift);
       show(panel, false);
       show(form, true);
+      show(find("[data-basket]"), true);
       if (gift.body) fill(gift.body);
       open();
       const unplaced = (problem.fields || []).filter((f) => !place(f, gift));
@@ -242,8 +247,8 @@ function setUpCampaign() {
       own.focus();
       return;
     }
-    const { slug, name, min_minor, max_minor } = campaign;
-    const put = basket.put({ slug, name, currency: campaign.currency, exponent: campaign.exponent, min_minor, max_minor, amount_minor: minor });
+    const { slug, name, organisation, min_minor, max_minor } = campaign;
+    const put = basket.put({ slug, name, organisation, currency: campaign.currency, exponent: campaign.exponent, min_minor, max_minor, amount_minor: minor });
     const text = put ? `${money(minor, campaign.currency)} for ${name} is in your basket.` : `A basket holds ${basket.linesMax} campaigns at most.`;
     find("[data-basket-text]", form).textContent = text;
     show(find("[data-basket-said]", form), true);
@@ -273,7 +278,7 @@ function setUpBasket() {
     li.dataset.slug = item.slug;
     part("name").textContent = item.name;
     part("name").href = "/c/" + encodeURIComponent(item.slug);
-    part("organisation").textContent = item.currency;
+    part("organisation").textContent = item.organisation || "";
     const input = part("amount");
     input.id = "amount-" + item.slug;
     find("label", li).htmlFor = input.id;

@@ -27,7 +27,8 @@ const staleMs = 10 * second;
 const over = ["succeeded", "refunded", "canceled", "disputed"];
 
 // follow shows the gift in root, sending it first when that has not been done, until stop
-// is called. hooks: accepted(gift), refused(problem, gift), again() for another gift.
+// is called. hooks: accepted(gift), refused(problem, gift), again() for another gift, with againText on its button, and
+// joined when the same wish was sent before.
 export function follow(root, gift, hooks = {}) {
   const stopped = new AbortController();
   const { signal } = stopped;
@@ -101,13 +102,13 @@ export function follow(root, gift, hooks = {}) {
         return { key, mood: "warn", step: 2, title: "Your bank needs you", text: state.status_text,
           parts: () => [el("div", { class: "actions" }, el("button", { type: "button", class: "big", click: atBank }, "Confirm with your bank")), ...facts(), cancelButton()] };
       case "succeeded":
-        return { key: key + state.refunded_minor, mood: "good", step: 3, title: "Thank you!", text: partly(state) || state.status_text,
+        return { key: key + state.refunded_minor, mood: "good", step: 3, title: "Thank you!", text: partly(state) || state.status_text.replace(/^Thank you! /, ""),
           parts: () => [receipt(state), ownLink(gift), el("div", { class: "actions" }, el("button", { type: "button", class: "plain", click: () => print() }, "Print"), again())] };
       case "failed":
         if (act.busy === "attempt") return { key: key + " sending", step: 1, title: "Trying your card", text: "We are sending it.", parts: () => [...facts()] };
         if (gift.attempt?.taken && gift.attempt.no >= state.attempt_no) return { key: key + " taken", step: 1, title: "We have your other card", text: "It will be charged soon; there is nothing more to do.", parts: () => [...facts()] };
         if (cancelAsked) return { key: key + "asked", title: "Canceling", text: "We have your cancellation.", parts: () => [...facts()] };
-        return { key, mood: state.reason === "card_needed" ? "warn" : "bad", step: 2,
+        return { key, mood: state.reason === "card_needed" ? "warn" : "bad",
           title: state.reason === "card_needed" ? "We need your card once more" : "Your gift was not charged", text: state.status_text,
           parts: () => [anotherCard(), ...facts(), cancelButton()] };
       case "canceled":
@@ -117,7 +118,7 @@ export function follow(root, gift, hooks = {}) {
     }
   }
 
-  const again = () => hooks.again && el("button", { type: "button", class: "plain", click: () => { stop(); hooks.again(); } }, "Give again");
+  const again = () => hooks.again && el("button", { type: "button", class: "plain", click: () => { stop(); hooks.again(); } }, hooks.againText);
 
   // cancelButton asks twice, in place.
   function cancelButton() {
@@ -342,7 +343,7 @@ const publicView = (state) => ({
 
 function missing(gift, state, hooks) {
   if (state.missing === 401) return { key: "401", mood: "bad", title: "This link is not complete", text: "The part behind # does not belong to this gift. Check that the whole link was copied." };
-  const again = hooks.again && el("button", { type: "button", class: "plain", click: hooks.again }, "Give again");
+  const again = hooks.again && el("button", { type: "button", class: "plain", click: hooks.again }, hooks.againText);
   if (!gift.search && !state.retryable) return { key: "404", mood: "bad", title: "We do not know this gift", text: "Check that the whole link was copied." };
   if (Date.now() - (gift.search || 0) < searchMs) return { key: "search", step: 0, title: "Looking for your gift", text: "An answer was lost on its way. We are finding out whether your gift arrived." };
   return { key: "lost", mood: "warn", title: "Your gift did not arrive", text: "We looked for it for two minutes and did not find it. Nothing was charged so far.", parts: () => [ownLink(gift), again] };
@@ -359,7 +360,7 @@ function summary(g) {
 }
 
 const ownLink = (gift) => gift.id && gift.token && location.pathname !== "/d/" + gift.id &&
-  el("p", { class: "hint" }, el("a", { href: `/d/${gift.id}#${gift.token}` }, "Your gift's own page"), ": keep this link to come back later. Who has it can see and cancel the gift.");
+  el("p", { class: "hint" }, el("a", { href: `/d/${gift.id}#${gift.token}` }, "Your gift's own page"), ": keep this link to come back later. Whoever has it can see the gift, and cancel it while it is not charged.");
 
 // What a campaign is called, asked for once.
 const campaigns = new Map();

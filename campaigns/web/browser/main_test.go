@@ -25,8 +25,9 @@ const patience = time.Minute
 // house is what all tests share: one `up` with its demo giving day, one Chromium.
 // Each test has a browser context, so a storage, and campaigns of its own.
 type house struct {
-	url     string // of the front-end
-	browser context.Context
+	url      string // of the front-end
+	database string // its URL
+	browser  context.Context
 }
 
 var (
@@ -107,7 +108,7 @@ func startUp(dir string) error {
 	if err != nil {
 		return err
 	}
-	up := exec.Command(program, "up", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--no-install")
+	up := exec.Command(program, "up", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--no-install")
 	up.Stdout, up.Stderr = output, output
 	if err := up.Start(); err != nil {
 		return err
@@ -136,6 +137,7 @@ func startUp(dir string) error {
 			return err
 		}
 		shared.url = run.HTTPURL
+		shared.database = run.DatabaseURL
 		return answers(run.HTTPURL + "/readyz")
 	})
 }

@@ -34,6 +34,18 @@ type proxy struct {
 	keys  sync.Map     // Idempotency-Key of those
 	free  chan struct{}
 	held  chan struct{} // closed when the first answer is being held
+
+	noStreams atomic.Bool // live streams are answered 503
+	dead      atomic.Bool // every connection ends at once
+
+	// rewrite changes pages on their way, and policy their Content-Security-Policy's
+	// script-src, both before the first request.
+	rewrite func(path, body string) string
+	policy  string
+
+	mu          sync.Mutex
+	streams     map[net.Conn]bool
+	streamsMost int
 }
 
 func newProxy(t *testing.T, fates ...fate) *proxy {
@@ -43,7 +55,7 @@ func newProxy(t *testing.T, fates ...fate) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{url: "http://" + ln.Addr().String(), free: make(chan struct{}), held: make(chan struct{})}
+	p := &proxy{url: "http://" + ln.Addr().String(), free: make(chan struct{}), held: make(chan struct{}), streams: map[net.Conn]bool{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() {
@@ -78,8 +90,14 @@ func (p *proxy) serve(ctx context.Context, client net.Conn, service string, fate
 		if err != nil {
 			return
 		}
+		if p.dead.Load() {
+			return
+		}
 		req.Body = io.NopCloser(bytes.NewReader(body))
 		does := pass
+		if req.URL.Path == "/v1/live" && p.noStreams.Load() {
+			does = busy
+		}
 		if req.Method == http.MethodPost && req.URL.Path == "/v1/donations" {
 			p.keys.Store(req.Header.Get("Idempotency-Key"), true)
 			if n := int(p.posts.Add(1)); n <= len(fates) {
@@ -110,6 +128,9 @@ func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *
 	end := context.AfterFunc(ctx, func() { _ = up.Close() })
 	defer end()
 	req.Host = service // its own origin, as behind any proxy
+	if p.rewrite != nil {
+		req.Header.Del("Accept-Encoding") // pages that can be read on their way
+	}
 	if err := req.Write(up); err != nil {
 		return err
 	}
@@ -130,6 +151,8 @@ func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *
 		}
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		p.opened(client, true)
+		defer p.opened(client, false)
 		// As it comes, until either side ends it.
 		gone := make(chan struct{})
 		go func() {
@@ -142,7 +165,43 @@ func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *
 		<-gone
 		return errors.Join(err, io.EOF)
 	}
+	if p.rewrite != nil && strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			return err
+		}
+		changed := p.rewrite(req.URL.Path, string(body))
+		res.Body, res.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+		res.Header.Set("Content-Security-Policy", strings.Replace(res.Header.Get("Content-Security-Policy"), "script-src 'self'", p.policy, 1))
+	}
 	return res.Write(client)
+}
+
+func (p *proxy) opened(client net.Conn, open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if open {
+		p.streams[client] = true
+	} else {
+		delete(p.streams, client)
+	}
+	p.streamsMost = max(p.streamsMost, len(p.streams))
+}
+
+// endStreams ends the live streams that are open.
+func (p *proxy) endStreams() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for client := range p.streams {
+		_ = client.Close()
+	}
+}
+
+// most is how many live streams were open at once.
+func (p *proxy) most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.streamsMost
 }
 
 func stream(client net.Conn, res *http.Response) error {

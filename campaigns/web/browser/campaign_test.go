@@ -1,0 +1,40 @@
+package browser
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"spillway/campaigns"
+	campaignsdb "spillway/campaigns/postgres"
+)
+
+// made numbers the campaigns of this run.
+var made atomic.Int64
+
+// newCampaign opens a campaign that no other test gives to, and returns its slug. It is
+// named so that a page which takes names for HTML would show it.
+func newCampaign(t *testing.T) string {
+	t.Helper()
+	url := visit(t).url
+	slug := fmt.Sprintf("test-%d", made.Add(1))
+	db, err := campaignsdb.Open(campaignsdb.Config{URL: shared.database, Application: "browser tests"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	now := time.Now().UTC().Truncate(time.Second)
+	_, err = db.Put(t.Context(), &campaigns.Campaign{
+		Slug: slug, Name: slug + " <b>for all</b>", Event: "demo-giving-day", Organisation: "Friends & <i>Others</i>",
+		LegalName: "Friends & Others, Inc.", TaxNumber: "12-3456789",
+		Currency: "USD", GoalMinor: 100_000, MinMinor: 200, MaxMinor: 500_000, StartsAt: now.Add(-time.Hour), EndsAt: now.Add(24 * time.Hour),
+	})
+	if err == nil {
+		err = eventually(func() error { return answers(url + "/v1/campaigns/" + slug) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slug
+}
