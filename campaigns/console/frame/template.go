@@ -41,7 +41,7 @@ func Parse(files fs.FS, assets *Assets, name string, included ...string) *templa
 
 // Money is an amount as people read it: "12,345.00 USD".
 func Money(minor int64, currency money.Currency) string {
-	text := money.Amount{Minor: minor, Currency: currency}.String()
+	_, text, _ := strings.Cut(money.Amount{Minor: minor, Currency: currency}.String(), " ") // it puts the currency first
 	end := 0 // of the whole units
 	for end < len(text) && (text[end] == '-' || text[end] >= '0' && text[end] <= '9') {
 		end++
@@ -57,7 +57,7 @@ func Money(minor int64, currency money.Currency) string {
 		}
 		grouped = append(grouped, text[i])
 	}
-	return string(grouped) + text[end:]
+	return string(grouped) + text[end:] + " " + string(currency)
 }
 
 // When is a moment as a <time> element, which console.js shows in the viewer's own
