@@ -42,7 +42,7 @@ func Parse(files fs.FS, assets *Assets, name string, included ...string) *templa
 // Money is an amount as people read it: "12,345.00 USD".
 func Money(minor int64, currency money.Currency) string {
 	_, text, _ := strings.Cut(money.Amount{Minor: minor, Currency: currency}.String(), " ") // it puts the currency first
-	end := 0 // of the whole units
+	end := 0                                                                                // of the whole units
 	for end < len(text) && (text[end] == '-' || text[end] >= '0' && text[end] <= '9') {
 		end++
 	}
