@@ -33,7 +33,7 @@ func TestWords_FindADonorAsPeopleType(t *testing.T) {
 		{"山田太郎", "", "山田", true},
 		{"", "Ada.L@Example.org", "ada.l@example.org", true},
 		{"", "Ada.L@Example.org", "ADA.L@ex", true},
-		{"", "Ada.L@Example.org", "@example.org", true},
+		{"", "Ada.L@Example.org", "@example.org", false},
 		{"", "Ada.L@Example.org", "ada", true},
 		{"", "Ada.L@Example.org", "bob@", false},
 	} {

@@ -42,8 +42,8 @@ func Fold(text string) string {
 // and tags mean different people at some providers.
 func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
-// Words are what a donor is found by: the words of the name, and the e-mail address
-// with its domain. A part of a hyphenated name is a word, and so is the whole written
+// Words are what a donor is found by: the words of the name, and the e-mail address.
+// A part of a hyphenated name is a word, and so is the whole written
 // as one.
 func Words(p *ingest.Personal) []string {
 	words := make([]string, 0, 8)
@@ -54,9 +54,6 @@ func Words(p *ingest.Personal) []string {
 	}
 	if email := FoldEmail(p.Email); utf8.ValidString(email) && !strings.ContainsRune(email, 0) {
 		add(email)
-		if at := strings.LastIndexByte(email, '@'); at > 0 {
-			add(email[at:])
-		}
 	}
 	for _, token := range strings.Fields(Fold(p.Name)) {
 		parts := splitWord(token)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -55,7 +56,8 @@ func (c *condition) sql(text string, args *[]any) string {
 // Pieces of conditions.
 const (
 	amountsText = "(d.currency = ANY (%s::text[]) AND d.amount_minor BETWEEN %s AND %s)"
-	wordsText   = "array_to_tsvector(d.words) @@ %s::text::tsquery"
+	wordText    = "EXISTS (SELECT FROM unnest(d.words) AS w (word) WHERE starts_with(w.word, %s::text))"
+	wordProbe   = "FROM search_words d WHERE d.word >= %[1]s::text AND d.word < %[1]s::text || U&'\\+10FFFF'"
 )
 
 func newFilter(ctx context.Context, s *Store, conn *pgx.Conn, q *search.Query) (f filter, err error) {
@@ -67,6 +69,15 @@ func newFilter(ctx context.Context, s *Store, conn *pgx.Conn, q *search.Query) (
 	if err := f.names(ctx, s, conn, &terms); err != nil {
 		return f, err
 	}
+	if q.Campaign != "" {
+		f.add("%s::text = ANY (d.campaigns)", "FROM search_lines d WHERE d.campaign = %s::text", q.Campaign)
+	}
+	if q.Refunded {
+		f.add("s.refunded_minor > 0", "FROM search_states s WHERE s.refunded_minor > 0")
+	}
+	if q.Hidden {
+		f.add("h.what IS NOT NULL", "FROM search_hidden h JOIN search_donations d ON d.seq = h.seq WHERE true")
+	}
 	if !q.From.IsZero() {
 		f.add("d.received_at >= %s", "", q.From)
 	}
@@ -75,9 +86,6 @@ func newFilter(ctx context.Context, s *Store, conn *pgx.Conn, q *search.Query) (
 	}
 	if len(q.Status) > 0 {
 		f.add("s.status = ANY (%s::text[])", "FROM search_states s WHERE s.status = ANY (%s::text[])", q.Status)
-	}
-	if q.Campaign != "" {
-		f.add("%s::text = ANY (d.campaigns)", "FROM search_lines d WHERE d.campaign = %s::text", q.Campaign)
 	}
 	if q.Campaigns != nil {
 		f.add("d.campaigns && %s::text[]", "", q.Campaigns)
@@ -88,12 +96,6 @@ func newFilter(ctx context.Context, s *Store, conn *pgx.Conn, q *search.Query) (
 			most = 1<<63 - 1
 		}
 		f.amounts([]string{string(q.Currency)}, q.MinMinor, most)
-	}
-	if q.Refunded {
-		f.add("s.refunded_minor > 0", "FROM search_states s WHERE s.refunded_minor > 0")
-	}
-	if q.Hidden {
-		f.add("h.what IS NOT NULL", "FROM search_hidden h JOIN search_donations d ON d.seq = h.seq WHERE true")
 	}
 	return f, nil
 }
@@ -119,27 +121,18 @@ func (f *filter) names(ctx context.Context, s *Store, conn *pgx.Conn, t *search.
 		texts, probes, args := make([]string, len(t.Amounts)), make([]string, len(t.Amounts)), []any{}
 		for i, a := range t.Amounts {
 			texts[i] = amountsText
-			probes[i] = amountsText
+			probes[i] = "SELECT d.received_at, d.seq FROM search_donations d WHERE " + amountsText
 			args = append(args, a.Currencies, a.Minor, a.Minor)
 		}
-		f.add("("+strings.Join(texts, " OR ")+")", "FROM search_donations d WHERE ("+strings.Join(probes, " OR ")+")", args...)
-	case len(t.Words) > 0:
-		probe := "FROM search_donations d WHERE " + wordsText
-		if len(t.Words) == 1 && len([]rune(t.Words[0])) == 1 {
-			probe = "" // fits so many that walking finds a page at once
+		f.add("("+strings.Join(texts, " OR ")+")", "FROM ("+strings.Join(probes, " UNION ALL ")+") AS d", args...)
+	default:
+		// The longest first: it is the most likely to be of few.
+		slices.SortStableFunc(t.Words, func(a, b string) int { return len(b) - len(a) })
+		for _, w := range t.Words {
+			f.add(wordText, wordProbe, w)
 		}
-		f.add(wordsText, probe, tsquery(t.Words))
 	}
 	return nil
-}
-
-// tsquery asks for words that begin so, all of them (manual, 8.11.2).
-func tsquery(words []string) string {
-	parts := make([]string, len(words))
-	for i, w := range words {
-		parts[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(w) + "':*"
-	}
-	return strings.Join(parts, " & ")
 }
 
 // processor finds what the processor's ID is of: a payment or charge by our own

@@ -22,7 +22,7 @@ var (
 const (
 	epochHereSQL = "SELECT epoch FROM search_progress"
 	setEpochSQL  = "UPDATE search_progress SET epoch = $1"
-	emptySQL     = "TRUNCATE search_donations, search_states, search_lines, search_feed, search_donors, search_entries, search_slots"
+	emptySQL     = "TRUNCATE search_donations, search_states, search_words, search_lines, search_feed, search_donors, search_entries, search_slots"
 	startAnewSQL = "UPDATE search_progress SET rows = 0, as_of = 'epoch', walked = '00000000-0000-0000-0000-000000000000'"
 	emptyWallSQL = "UPDATE search_campaigns SET donors = 0, version = greatest(version + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
 	walkedSQL    = "SELECT walked FROM search_progress"

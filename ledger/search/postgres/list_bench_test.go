@@ -35,14 +35,15 @@ var fillSQL = []string{
 	FROM generate_series(1, :rows) AS i`,
 	`INSERT INTO search_donations SELECT seq, received_at, amount, 0, hex::uuid, NULL, false, false, currency,
 		first || ' ' || last, lower(first) || '.' || lower(last) || '@example.org', '', '',
-		ARRAY[lower(first) || '.' || lower(last) || '@example.org', '@example.org', lower(first), lower(last)], ARRAY[campaign], ARRAY[amount] FROM made ORDER BY seq`,
+		ARRAY[lower(first) || '.' || lower(last) || '@example.org', lower(first), lower(last)], ARRAY[campaign], ARRAY[amount] FROM made ORDER BY seq`,
+	`INSERT INTO search_words SELECT received_at, seq, word FROM search_donations, unnest(words) AS word ORDER BY word COLLATE "C", received_at, seq`,
 	`INSERT INTO search_states SELECT seq, received_at, CASE WHEN luck < 0.004 THEN amount ELSE 0 END, NULL,
 		CASE WHEN luck < 0.004 THEN 'refunded' WHEN luck < 0.0045 THEN 'disputed' WHEN luck < 0.1 THEN 'failed' WHEN luck < 0.11 THEN 'canceled' ELSE 'succeeded' END,
 		'', 'pi_' || hex, CASE WHEN luck >= 0.11 OR luck < 0.0045 THEN 'ch_' || hex ELSE '' END FROM made ORDER BY seq`,
 	`INSERT INTO search_lines SELECT received_at, seq, campaign FROM made ORDER BY campaign, seq`,
 	`INSERT INTO search_hidden SELECT seq, now(), hex::uuid, 1, 'bench' FROM made WHERE luck BETWEEN 0.5 AND 0.5005`,
 	`UPDATE search_progress SET rows = :rows, walked = NULL, as_of = now()`,
-	`ANALYZE search_donations`, `ANALYZE search_states`, `ANALYZE search_lines`, `VACUUM search_donations`, `VACUUM search_states`, `VACUUM search_lines`,
+	`ANALYZE search_donations`, `ANALYZE search_states`, `ANALYZE search_lines`, `VACUUM ANALYZE search_words`, `VACUUM search_donations`, `VACUUM search_states`, `VACUUM search_lines`,
 }
 
 func filled(b *testing.B) *rig {
@@ -99,7 +100,6 @@ func BenchmarkList(b *testing.B) {
 		{"two names often", search.Query{Text: "ada e"}},
 		{"e-mail", search.Query{Text: some.Email}},
 		{"e-mail's beginning", search.Query{Text: some.Email[:len(some.Email)-8]}},
-		{"e-mail's domain", search.Query{Text: "@example.org"}},
 		{"id", search.Query{Text: ingest.DeriveID([]byte("of nobody that gave here")).String()}},
 		{"payment", search.Query{Text: some.Intent}},
 		{"charge", search.Query{Text: some.Charge}},

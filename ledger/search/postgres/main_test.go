@@ -263,7 +263,7 @@ func (r *rig) dump(t fataler) string {
 	t.Helper()
 	var b strings.Builder
 	for table, what := range map[string]string{
-		"search_donations": "t::text", "search_lines": "t::text", "search_feed": "t::text", "search_donors": "t::text", "search_entries": "t::text", "search_slots": "t::text",
+		"search_donations": "t::text", "search_words": "t::text", "search_lines": "t::text", "search_feed": "t::text", "search_donors": "t::text", "search_entries": "t::text", "search_slots": "t::text",
 		"search_states":    "(seq, received_at, refunded_minor, look_at IS NULL, status, reason, intent, charge)::text",
 		"search_campaigns": "(campaign, donors)::text", "search_progress": "(rows)::text",
 	} {

@@ -88,8 +88,8 @@ type refreshing struct {
 	looks   []*truth // here and the same, to be looked at again
 	donors  map[donorAt]int32
 	walls   map[string]int64 // by campaign: what its donors change by; there when anything of it changes
-	joins   []feedRow
-	leaves  []feedRow
+	joins   []place
+	leaves  []place
 }
 
 type donorAt struct {
@@ -97,8 +97,9 @@ type donorAt struct {
 	campaign string
 }
 
-type feedRow struct {
-	campaign   string
+// place is a donation's in the order of lists, among those of a campaign or word.
+type place struct {
+	of         string
 	receivedAt time.Time
 	seq        int64
 }
@@ -173,7 +174,7 @@ func (r *refreshing) show(t *truth, was, is bool) {
 	}
 	for _, campaign := range t.walls() {
 		r.walls[campaign] += 0
-		row := feedRow{campaign, t.receivedAt, t.seq}
+		row := place{campaign, t.receivedAt, t.seq}
 		if is {
 			r.joins = append(r.joins, row)
 		} else {
@@ -192,17 +193,23 @@ func (r *refreshing) add(ctx context.Context, tx pgx.Tx) error {
 		if err := copyRows(ctx, tx, "search_states", stateColumns, len(r.fresh), func(i int) []any { return r.fresh[i].stateRow() }); err != nil {
 			return err
 		}
-		var lines []feedRow
+		var lines, words []place
 		for _, t := range r.fresh {
+			for _, w := range t.words {
+				words = append(words, place{w, t.receivedAt, t.seq})
+			}
 			for _, c := range t.lineCampaigns() {
-				lines = append(lines, feedRow{c, t.receivedAt, t.seq})
+				lines = append(lines, place{c, t.receivedAt, t.seq})
 			}
 		}
-		if err := copyFeed(ctx, tx, "search_lines", lines); err != nil {
+		if err := copyPlaces(ctx, tx, "search_lines", "campaign", lines); err != nil {
+			return err
+		}
+		if err := copyPlaces(ctx, tx, "search_words", "word", words); err != nil {
 			return err
 		}
 	}
-	return copyFeed(ctx, tx, "search_feed", r.joins)
+	return copyPlaces(ctx, tx, "search_feed", "campaign", r.joins)
 }
 
 // write changes what is here, and counts.
@@ -218,8 +225,8 @@ func (r *refreshing) write(ctx context.Context, tx pgx.Tx, also func(*pgx.Batch)
 		batch.Queue(lookLaterSQL, column(r.looks, func(t *truth) int64 { return t.seq }), column(r.looks, (*truth).lookAt))
 	}
 	if len(r.leaves) > 0 {
-		batch.Queue(leaveFeedSQL, column(r.leaves, func(f feedRow) string { return f.campaign }),
-			column(r.leaves, func(f feedRow) time.Time { return f.receivedAt }), column(r.leaves, func(f feedRow) int64 { return f.seq }))
+		batch.Queue(leaveFeedSQL, column(r.leaves, func(f place) string { return f.of }),
+			column(r.leaves, func(f place) time.Time { return f.receivedAt }), column(r.leaves, func(f place) int64 { return f.seq }))
 	}
 	r.countDonors(batch)
 	if also != nil {
@@ -310,12 +317,12 @@ func copyRows(ctx context.Context, tx pgx.Tx, table string, columns []string, n 
 	return err
 }
 
-func copyFeed(ctx context.Context, tx pgx.Tx, table string, rows []feedRow) error {
+func copyPlaces(ctx context.Context, tx pgx.Tx, table, column string, rows []place) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	return copyRows(ctx, tx, table, []string{"campaign", "received_at", "seq"}, len(rows), func(i int) []any {
-		return []any{rows[i].campaign, rows[i].receivedAt, rows[i].seq}
+	return copyRows(ctx, tx, table, []string{column, "received_at", "seq"}, len(rows), func(i int) []any {
+		return []any{rows[i].of, rows[i].receivedAt, rows[i].seq}
 	})
 }
 

@@ -90,7 +90,8 @@ func few(ctx context.Context, conn *pgx.Conn, q *search.Query, from string, args
 		}
 		return a.compare(b)
 	})
-	return &set{keys}, nil
+	// Two words of a donor may begin alike.
+	return &set{slices.CompactFunc(keys, func(a, b key) bool { return a.compare(b) == 0 })}, nil
 }
 
 func collectKeys(rows pgx.Rows) ([]key, error) {

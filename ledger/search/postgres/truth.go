@@ -40,6 +40,7 @@ type truth struct {
 	}
 
 	personal ingest.Personal
+	words    []string // what the donor is found by
 	donor    [16]byte // zero without an address
 }
 
@@ -89,7 +90,7 @@ func (t *truth) open(keys Keys) bool {
 	if err != nil {
 		return false
 	}
-	t.personal = p
+	t.personal, t.words = p, search.Words(&p)
 	if email := search.FoldEmail(p.Email); email != "" {
 		t.donor = keys.Donor(email)
 	}
@@ -122,8 +123,16 @@ func (t *truth) donationRow() []any {
 	donor := pgtype.UUID{Bytes: t.donor, Valid: t.donor != [16]byte{}}
 	return []any{
 		t.seq, t.receivedAt, t.amount, t.fee, pgtype.UUID{Bytes: t.id, Valid: true}, donor, t.anonymous, t.hideAmount, t.currency,
-		t.personal.Name, t.personal.Email, t.personal.Message, search.Dedication(&t.personal), search.Words(&t.personal), t.campaigns, t.amounts,
+		t.personal.Name, t.personal.Email, t.personal.Message, search.Dedication(&t.personal), t.texts(), t.campaigns, t.amounts,
 	}
+}
+
+// texts are the words, none for none: the column is never NULL.
+func (t *truth) texts() []string {
+	if t.words == nil {
+		return []string{}
+	}
+	return t.words
 }
 
 var stateColumns = []string{"seq", "received_at", "refunded_minor", "look_at", "status", "reason", "intent", "charge"}

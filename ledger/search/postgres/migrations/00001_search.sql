@@ -30,9 +30,19 @@ CREATE TABLE search_donations (
 );
 -- Lists without another filter, and those whose filters match often.
 CREATE INDEX search_donations_time ON search_donations (received_at, seq);
--- Beginnings of words. It needs no extension, which a managed database may not allow.
-CREATE INDEX search_donations_words ON search_donations USING gin (array_to_tsvector(words));
-CREATE INDEX search_donations_amount ON search_donations (currency, amount_minor);
+-- With the place in lists, so that the index alone answers.
+CREATE INDEX search_donations_amount ON search_donations (currency, amount_minor) INCLUDE (received_at, seq);
+
+-- The words that a donor is found by, one row each. A plain index finds beginnings of
+-- words, can be left after as many as are wanted, and needs no extension, which a
+-- managed database may not allow. (An inverted index first gathers all that fit: 0.7 s
+-- for a first name that a fifth of two million donors have.)
+CREATE TABLE search_words (
+    received_at timestamptz NOT NULL,
+    seq         bigint      NOT NULL,
+    word        text        COLLATE "C" NOT NULL,
+    CONSTRAINT search_words_pkey PRIMARY KEY (word, received_at, seq)
+);
 
 -- What became of it. Narrow, because every change writes a new version of the row.
 CREATE TABLE search_states (
