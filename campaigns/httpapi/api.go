@@ -1,5 +1,5 @@
-// Package httpapi answers what donors and programs read: campaigns, their totals,
-// and the stream of a total's changes. It answers from memory only; no read of
+// Package httpapi answers what donors and programs read: campaigns, their totals and
+// newest gifts, the giving day and its leaderboards, and streams of changes. It answers from memory only; no read of
 // totals reaches a database.
 //
 // The one invariant: the age of a total is read before the total, so that an
@@ -22,6 +22,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/campaigns"
+	"spillway/campaigns/board"
 	"spillway/campaigns/render"
 	"spillway/ledger"
 )
@@ -45,9 +46,21 @@ type Directory interface {
 	Ready() error
 }
 
-// Hub brings changes to viewers; see live.Hub.Watch.
+// Board is the giving day at a moment.
+type Board interface {
+	Snapshot() *board.Day
+	Document() *render.Day
+}
+
+// Switches is what organisers have turned off.
+type Switches interface {
+	Switches() campaigns.Switches
+}
+
+// Hub brings changes to viewers; see live.Hub's methods of these names.
 type Hub interface {
 	Watch(book ledger.Book, slug string, after *render.Position, gone <-chan struct{}, send func(event []byte) error) error
+	WatchMany(book ledger.Book, slugs []string, day bool, gone <-chan struct{}, send func(events []byte) error) error
 }
 
 // Config bounds the streams. The zero value works.
@@ -87,11 +100,14 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Deps is what the API answers from. All but Registerer are required.
+// Deps is what the API answers from. All but Switches (everything is on) and
+// Registerer are required.
 type Deps struct {
 	Totals     Totals
 	Ages       Ages
 	Directory  Directory
+	Board      Board
+	Switches   Switches
 	Hub        Hub
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -124,6 +140,7 @@ var (
 	pathCampaigns = []byte("/v1/campaigns")
 	partTotals    = []byte("totals")
 	partLive      = []byte("live")
+	partGifts     = []byte("gifts")
 )
 
 // Handle answers a request for a path of its own and returns true; it leaves any
@@ -131,7 +148,7 @@ var (
 func (a *API) Handle(ctx *fasthttp.RequestCtx) bool {
 	rest, ok := bytes.CutPrefix(ctx.Path(), pathCampaigns)
 	if !ok {
-		return false
+		return a.handleDay(ctx)
 	}
 	if len(rest) == 0 {
 		a.route(ctx, a.list)
@@ -148,8 +165,27 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) bool {
 		a.routeCampaign(ctx, slug, a.totals)
 	case bytes.Equal(part, partLive):
 		a.live(ctx, slug)
+	case bytes.Equal(part, partGifts):
+		a.routeCampaign(ctx, slug, a.gifts)
 	default:
 		a.refuse(ctx, noSuchRoute)
+	}
+	return true
+}
+
+// handleDay is Handle for the routes of the whole day.
+func (a *API) handleDay(ctx *fasthttp.RequestCtx) bool {
+	switch string(ctx.Path()) {
+	case "/v1/day":
+		a.route(ctx, a.day)
+	case "/v1/day/gifts":
+		a.route(ctx, a.dayGifts)
+	case "/v1/leaderboards":
+		a.route(ctx, a.leaderboards)
+	case "/v1/live":
+		a.liveMany(ctx)
+	default:
+		return false
 	}
 	return true
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"spillway/campaigns"
+	"spillway/campaigns/board"
 	"spillway/campaigns/httpapi"
 	"spillway/campaigns/live"
 	"spillway/campaigns/render"
@@ -41,10 +42,14 @@ type front struct {
 	ages    [3]*render.Age
 	loading bool
 	hub     *live.Hub
+
+	walls    map[string]*campaigns.Wall
+	event    *campaigns.Event
+	switches campaigns.Switches
 }
 
 func newFront() *front {
-	f := &front{known: map[string]*campaigns.Campaign{}, places: map[string]*render.Live{}}
+	f := &front{known: map[string]*campaigns.Campaign{}, places: map[string]*render.Live{}, walls: map[string]*campaigns.Wall{}}
 	for i := range f.ages {
 		f.ages[i] = render.Unheard
 	}
@@ -124,6 +129,66 @@ func (f *front) Ready() error {
 	return nil
 }
 
+// Snapshot is the board, made anew each time.
+func (f *front) Snapshot() *board.Day {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := board.NewBuilder()
+	var all []*campaigns.Campaign
+	for slug, c := range f.known {
+		all = append(all, c)
+		b.SetTotal(f.places[slug].Total().Total)
+	}
+	for _, w := range f.walls {
+		b.SetWall(w)
+	}
+	b.SetCampaigns(all, f.event, nil, time.Now())
+	return b.Build(time.Now(), f.ages[ledger.Live].AsOf)
+}
+
+func (f *front) Document() *render.Day {
+	d := f.Snapshot()
+	facts := render.DayFacts{Event: d.Event, Open: d.Open, Upcoming: d.Upcoming, Closed: d.Closed, Donors: d.Donors, DonorsAsOf: d.DonorsAsOf}
+	for _, s := range d.Totals {
+		facts.Sums = append(facts.Sums, render.DaySum{Currency: s.Currency, RaisedMinor: s.RaisedMinor, PledgedMinor: s.PledgedMinor, Donations: s.Donations})
+	}
+	return render.NewDay(facts, render.NewAge(d.AsOf))
+}
+
+func (f *front) Wall(slug string) *campaigns.Wall {
+	if slug == campaigns.DayWall {
+		return f.Snapshot().Wall
+	}
+	if e := f.Snapshot().Find(slug); e != nil {
+		return e.Wall
+	}
+	return nil
+}
+
+func (f *front) Name(slug string) string { return f.Snapshot().Find(slug).Name }
+
+func (f *front) Switches() campaigns.Switches {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.switches
+}
+
+func (f *front) flip(s campaigns.Switches) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.switches = s
+}
+
+// give puts walls on show.
+func (f *front) give(walls ...*campaigns.Wall) {
+	f.mu.Lock()
+	for _, w := range walls {
+		f.walls[w.Campaign] = w
+	}
+	f.mu.Unlock()
+	f.hub.Renewed(walls)
+}
+
 // served is a running front-end.
 type served struct {
 	*front
@@ -135,8 +200,8 @@ type served struct {
 func serve(t *testing.T, cfg httpapi.Config) *served {
 	t.Helper()
 	f := newFront()
-	f.hub = live.New(live.Config{}, live.Deps{Latest: f, Ages: f})
-	api, err := httpapi.New(cfg, httpapi.Deps{Totals: f, Ages: f, Directory: f, Hub: f.hub, Log: slog.New(slog.DiscardHandler)})
+	f.hub = live.New(live.Config{}, live.Deps{Latest: f, Ages: f, Board: f, Switches: f})
+	api, err := httpapi.New(cfg, httpapi.Deps{Totals: f, Ages: f, Directory: f, Board: f, Switches: f, Hub: f.hub, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,6 +463,30 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/campaigns/", 404, "unknown_campaign"},
 		{"GET", "/v1/campaigns//totals", 404, ""}, // whichever way the path is cleaned
 		{"GET", "/v1/campaigns/river-school/", 404, "no_such_route"},
+		{"GET", "/v1/campaigns/nobody/gifts", 404, "unknown_campaign"},
+		{"GET", "/v1/campaigns?search=x&phase=ajar", 400, "bad_query"},
+		{"GET", "/v1/campaigns?sort=luck", 400, "bad_query"},
+		{"GET", "/v1/campaigns?search=%ff", 400, "bad_query"},
+		{"GET", "/v1/campaigns?search=" + strings.Repeat("x", 201), 400, "bad_query"},
+		{"GET", "/v1/campaigns?search=x&after=open.a", 400, "bad_query"},
+		{"GET", "/v1/campaigns?search=x&after=0", 400, "bad_query"},
+		{"GET", "/v1/campaigns?search=x&limit=", 400, "bad_query"},
+		{"GET", "/v1/leaderboards?by=luck", 400, "bad_query"},
+		{"GET", "/v1/leaderboards?limit=0", 400, "bad_query"},
+		{"GET", "/v1/leaderboards?limit=101", 400, "bad_query"},
+		{"GET", "/v1/leaderboards?currency=usd", 400, "bad_query"},
+		{"GET", "/v1/leaderboards?by=donors&currency=USD", 400, "bad_query"},
+		{"GET", "/v1/live", 400, "bad_query"},
+		{"GET", "/v1/live?day=0", 400, "bad_query"},
+		{"GET", "/v1/live?day=yes", 400, "bad_query"},
+		{"GET", "/v1/live?campaign=nobody", 404, "unknown_campaign"},
+		{"GET", "/v1/live?campaign=", 404, "unknown_campaign"},
+		{"GET", "/v1/live?campaign=river-school&campaign=drill", 400, "bad_query"},
+		{"GET", "/v1/live?campaign=drill&day=1", 400, "bad_query"},
+		{"GET", "/v1/live?" + strings.Repeat("campaign=river-school&", 21), 400, "bad_query"},
+		{"POST", "/v1/live?day=1", 405, "method_not_allowed"},
+		{"POST", "/v1/day", 405, "method_not_allowed"},
+		{"DELETE", "/v1/leaderboards", 405, "method_not_allowed"},
 		{"GET", "/v1/campaigns/river-school/total", 404, "no_such_route"},
 		{"GET", "/v1/campaigns/river-school/totals/x", 404, "no_such_route"},
 		{"GET", "/v1/campaigns/river%2Fschool/totals", 404, "no_such_route"},
@@ -431,7 +520,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s %s: %v", c.method, c.path, got)
 		}
 	}
-	for _, path := range []string{"/", "/v1/campaignsx", "/v1/donations", "/v1/campaign"} {
+	for _, path := range []string{"/", "/v1/campaignsx", "/v1/donations", "/v1/campaign", "/v1/days", "/v1/day/", "/v1/livex", "/v1/leaderboards/x"} {
 		if a := s.do(t, "GET", path); a.status != http.StatusTeapot {
 			t.Errorf("%s is not ours and got %d", path, a.status)
 		}

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"strconv"
-
 	"github.com/valyala/fasthttp"
 
 	"spillway/campaigns/render"
@@ -15,7 +13,7 @@ func (a *API) campaign(ctx *fasthttp.RequestCtx, slug []byte) {
 		a.refuseError(ctx, err)
 		return
 	}
-	body := render.AppendCampaign(make([]byte, 0, 512), c, c.PhaseAt(a.cfg.Now()))
+	body := render.AppendWholeCampaign(make([]byte, 0, 1024), c, c.PhaseAt(a.cfg.Now()))
 	if a.notModified(ctx, render.ETag(body)) {
 		return
 	}
@@ -23,25 +21,24 @@ func (a *API) campaign(ctx *fasthttp.RequestCtx, slug []byte) {
 	ctx.Response.SetBodyRaw(body)
 }
 
-// list answers GET /v1/campaigns?after=&limit=.
+// list answers GET /v1/campaigns?after=&limit=, and searches when it is asked to.
 func (a *API) list(ctx *fasthttp.RequestCtx) {
 	if err := a.deps.Directory.Ready(); err != nil {
 		a.refuseError(ctx, err)
 		return
 	}
 	query := ctx.QueryArgs()
-	limit := render.PageSizeDefault
-	if query.Has("limit") {
-		n, err := strconv.Atoi(string(query.Peek("limit")))
-		if err != nil || n < 1 || n > render.PageSizeMax {
-			a.refuse(ctx, badLimit)
-			return
-		}
-		limit = n
+	limit, ok := number(query, "limit", render.PageSizeDefault, render.PageSizeMax)
+	if !ok {
+		a.refuse(ctx, badLimit)
+		return
+	}
+	if searched(query) {
+		a.search(ctx, query, limit)
+		return
 	}
 	var after render.Cursor
 	if query.Has("after") {
-		var ok bool
 		if after, ok = render.ParseCursor(string(query.Peek("after"))); !ok {
 			a.refuse(ctx, badAfter)
 			return

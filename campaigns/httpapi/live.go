@@ -3,13 +3,14 @@ package httpapi
 import (
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
-	"spillway/campaigns"
 	"spillway/campaigns/render"
+	"spillway/ledger"
 )
 
 const (
@@ -43,8 +44,73 @@ func (a *API) live(ctx *fasthttp.RequestCtx, slug []byte) {
 		a.refuseError(ctx, err)
 		return
 	}
-	// The place itself is taken by the stream: a connection that breaks before
-	// fasthttp hands it over must not keep one.
+	var after *render.Position
+	if p, ok := render.ParsePosition(ctx.Request.Header.Peek("Last-Event-ID")); ok {
+		after = &p
+	}
+	a.begin(ctx, func(gone <-chan struct{}, send func([]byte) error) error {
+		return a.deps.Hub.Watch(c.Book(), c.Slug, after, gone, send)
+	})
+}
+
+// topicsMax is how many campaigns one stream may bring: what a page shows at a time.
+const topicsMax = 20
+
+// liveMany answers GET /v1/live?campaign=&campaign=&day=1.
+func (a *API) liveMany(ctx *fasthttp.RequestCtx) {
+	if !ctx.IsGet() {
+		a.refuseMethod(ctx, "GET")
+		return
+	}
+	if err := a.deps.Directory.Ready(); err != nil {
+		a.refuseError(ctx, err)
+		return
+	}
+	query := ctx.QueryArgs()
+	day := string(query.Peek("day"))
+	named := query.PeekMulti("campaign")
+	if day != "" && day != "0" && day != "1" || len(named) > topicsMax || len(named) == 0 && day != "1" {
+		a.refuse(ctx, badTopics)
+		return
+	}
+	book := ledger.Live
+	slugs := make([]string, 0, len(named))
+	for _, slug := range named {
+		c, err := a.find(slug)
+		if err == nil {
+			_, err = a.deps.Totals.Get(slug) // what would end the stream at once is said in an answer
+		}
+		if err != nil {
+			a.refuseError(ctx, err)
+			return
+		}
+		if len(slugs) == 0 {
+			book = c.Book()
+		}
+		// One stream has one age, so its campaigns are of one book; the day's is the live one.
+		if c.Book() != book || book != ledger.Live && day == "1" {
+			a.refuse(ctx, badTopics)
+			return
+		}
+		if !slices.Contains(slugs, c.Slug) {
+			slugs = append(slugs, c.Slug)
+		}
+	}
+	a.begin(ctx, func(gone <-chan struct{}, send func([]byte) error) error {
+		return a.deps.Hub.WatchMany(book, slugs, day == "1", gone, send)
+	})
+}
+
+// watch brings a stream's events, as a Hub does.
+type watch func(gone <-chan struct{}, send func([]byte) error) error
+
+// begin turns the request into a stream, or refuses it. The place itself is taken by
+// the stream: a connection that breaks before fasthttp hands it over must not keep one.
+func (a *API) begin(ctx *fasthttp.RequestCtx, events watch) {
+	if a.switches().LiveOff {
+		a.refuse(ctx, switchedOff)
+		return
+	}
 	if full, closed := a.streams.full(); closed {
 		a.refuse(ctx, draining)
 		return
@@ -52,16 +118,12 @@ func (a *API) live(ctx *fasthttp.RequestCtx, slug []byte) {
 		a.refuse(ctx, tooManyViewers)
 		return
 	}
-	var after *render.Position
-	if p, ok := render.ParsePosition(ctx.Request.Header.Peek("Last-Event-ID")); ok {
-		after = &p
-	}
 	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(conn net.Conn) { a.stream(conn, c, after) })
+	ctx.Hijack(func(conn net.Conn) { a.stream(conn, events) })
 }
 
 // stream serves one viewer until either side ends it. It keeps nothing of the request.
-func (a *API) stream(conn net.Conn, c *campaigns.Campaign, after *render.Position) {
+func (a *API) stream(conn net.Conn, events watch) {
 	raw := bare(conn)
 	if !a.streams.add(raw) {
 		_ = raw.SetWriteDeadline(time.Now().Add(a.cfg.WriteTimeout))
@@ -82,7 +144,7 @@ func (a *API) stream(conn net.Conn, c *campaigns.Campaign, after *render.Positio
 	}()
 
 	head := streamHead()
-	err := a.deps.Hub.Watch(c.Book(), c.Slug, after, gone, func(event []byte) error {
+	err := events(gone, func(event []byte) error {
 		if head != nil {
 			event, head = append(head, event...), nil
 		}

@@ -67,10 +67,11 @@ func deadline(t *testing.T, conn net.Conn) {
 type message struct {
 	id, event string
 	data      struct {
-		Version int64     `json:"version"`
-		AsOf    time.Time `json:"as_of"`
-		Lag     *int64    `json:"lag_ms"`
-		Stale   *bool     `json:"stale"`
+		Campaign string    `json:"campaign"`
+		Version  int64     `json:"version"`
+		AsOf     time.Time `json:"as_of"`
+		Lag      *int64    `json:"lag_ms"`
+		Stale    *bool     `json:"stale"`
 	}
 }
 

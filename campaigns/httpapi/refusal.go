@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/campaigns"
+	"spillway/campaigns/board"
 	"spillway/campaigns/render"
 	"spillway/ingest/problem"
 )
@@ -26,6 +27,10 @@ var (
 	tooManyViewers  = refusal{problem.Overloaded, "As many viewers are connected as may be; poll the totals instead, or come back."}
 	draining        = refusal{problem.NotReady, "This server is about to stop; connect again."}
 	badLimit        = refusal{problem.BadQuery, "limit must be a whole number from 1 to " + strconv.Itoa(render.PageSizeMax) + "."}
+	switchedOff     = refusal{kind: problem.SwitchedOff}
+	badSearch       = refusal{problem.BadQuery, "search must be at most " + strconv.Itoa(board.TextBytesMax) + " bytes of UTF-8, phase open, upcoming or closed, sort raised, donors, name or ending."}
+	badLeaderboard  = refusal{problem.BadQuery, "by must be raised or donors, limit a whole number from 1 to " + strconv.Itoa(leadersMax) + ", currency, with by=raised only, an ISO 4217 code."}
+	badTopics       = refusal{problem.BadQuery, "Name 1 to " + strconv.Itoa(topicsMax) + " campaigns by campaign=, or day=1, or both; rehearsals go with rehearsals only."}
 	badAfter        = refusal{problem.BadQuery, "after must be the next of an earlier page."}
 )
 

@@ -32,9 +32,13 @@ func (h *flood) Watch(_ ledger.Book, _ string, _ *render.Position, gone <-chan s
 	}
 }
 
+func (h *flood) WatchMany(book ledger.Book, _ []string, _ bool, gone <-chan struct{}, send func([]byte) error) error {
+	return h.Watch(book, "", nil, gone, send)
+}
+
 func mustAPI(t testing.TB, cfg httpapi.Config, f *front, hub httpapi.Hub) *httpapi.API {
 	t.Helper()
-	api, err := httpapi.New(cfg, httpapi.Deps{Totals: f, Ages: f, Directory: f, Hub: hub, Log: slog.New(slog.DiscardHandler)})
+	api, err := httpapi.New(cfg, httpapi.Deps{Totals: f, Ages: f, Directory: f, Board: f, Switches: f, Hub: hub, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -32,15 +33,20 @@ func (a *API) totals(ctx *fasthttp.RequestCtx, slug []byte) {
 	}
 	age, now := ages[t.Book], a.cfg.Now()
 	if a.notModified(ctx, t.ETag()) {
-		h := &ctx.Response.Header
-		var text [32]byte
-		h.SetCanonical(headerAsOf, age.AppendAsOf(text[:0]))
-		h.SetCanonical(headerLag, strconv.AppendInt(text[:0], age.LagMillis(now), 10))
+		a.tellAge(ctx, age, now)
 		return
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	var body [bodyBytes]byte
 	ctx.Response.AppendBody(t.AppendJSON(body[:0], age, now))
+}
+
+// tellAge says in headers how old the numbers are that a 304 says still hold.
+func (a *API) tellAge(ctx *fasthttp.RequestCtx, age *render.Age, now time.Time) {
+	h := &ctx.Response.Header
+	var text [32]byte
+	h.SetCanonical(headerAsOf, age.AppendAsOf(text[:0]))
+	h.SetCanonical(headerLag, strconv.AppendInt(text[:0], age.LagMillis(now), 10))
 }
 
 // bodyBytes holds any totals document: 60 bytes of ages and a head of at most 130

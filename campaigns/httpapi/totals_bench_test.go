@@ -37,7 +37,7 @@ func BenchmarkTotals(b *testing.B) {
 	totals.Put([]*render.Live{render.NewLive(t)})
 	f := newFront()
 	api, err := httpapi.New(httpapi.Config{}, httpapi.Deps{Totals: totals, Ages: age{render.NewAge(time.Now())},
-		Directory: f, Hub: nil, Log: slog.New(slog.DiscardHandler)})
+		Directory: f, Board: f, Hub: nil, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,13 +8,6 @@ import (
 	"spillway/ledger"
 )
 
-// Topics is what one stream brings. Campaigns are slugs, each once; Day adds the
-// whole day's sums and its wall.
-type Topics struct {
-	Campaigns []string
-	Day       bool
-}
-
 // sub is one campaign of a viewer who watches several topics.
 type sub struct {
 	viewer   *viewer
@@ -44,9 +37,9 @@ var joined = sync.Pool{New: func() any { return new([]byte) }}
 // twenty totals.
 const joinedBytesMost = 32 << 10
 
-// WatchMany sends the newest totals and walls of the campaigns, the day when it is
-// watched and the switches, then every change that the viewer keeps up with, and
-// heartbeats, until one of Watch's ends. Its events carry their campaign and no ID:
+// WatchMany sends the switches, the newest totals and walls of the campaigns, and with
+// day the whole day's sums and its wall, then every change that the viewer keeps up
+// with, and heartbeats, until one of Watch's ends. No slug is given twice. Its events carry their campaign and no ID:
 // each campaign's position only rises, and a viewer that comes again drops what is
 // older than it has.
 //
@@ -54,9 +47,9 @@ const joinedBytesMost = 32 << 10
 // between two events of one campaign, with everything that is new by then.
 //
 // send is as in Watch. Errors before the first event: those of Latest.
-func (h *Hub) WatchMany(book ledger.Book, topics Topics, gone <-chan struct{}, send func(events []byte) error) error {
-	v := &viewer{book: book, wake: make(chan struct{}, 1), day: topics.Day, subs: make([]sub, len(topics.Campaigns))}
-	h.joinMany(v, topics)
+func (h *Hub) WatchMany(book ledger.Book, slugs []string, day bool, gone <-chan struct{}, send func(events []byte) error) error {
+	v := &viewer{book: book, wake: make(chan struct{}, 1), day: day, subs: make([]sub, len(slugs))}
+	h.joinMany(v, slugs)
 	defer h.leaveMany(v)
 	s := &session{hub: h, v: v, send: send}
 	err := s.begin()
@@ -90,7 +83,7 @@ func (h *Hub) WatchMany(book ledger.Book, topics Topics, gone <-chan struct{}, s
 		if err = s.write(); err != nil {
 			return err
 		}
-		if len(topics.Campaigns) > 1 || topics.Day {
+		if len(slugs) > 1 || day {
 			next = h.cfg.Now().Add(h.pace())
 		}
 	}
@@ -195,8 +188,8 @@ func (s *session) flush() error {
 }
 
 // joinMany makes the viewer known to all its topics, and sees to their walls.
-func (h *Hub) joinMany(v *viewer, topics Topics) {
-	for i, slug := range topics.Campaigns {
+func (h *Hub) joinMany(v *viewer, slugs []string) {
+	for i, slug := range slugs {
 		s := &v.subs[i]
 		h.joinTopic(slug, func(tp *topic) {
 			*s = sub{viewer: v, topic: tp, inTopic: len(tp.subs)}

@@ -120,6 +120,12 @@ func (e heard) asOf(t testing.TB) time.Time {
 	return at
 }
 
+// topics is what a session watches.
+type topics struct {
+	Campaigns []string
+	Day       bool
+}
+
 // session watches in a goroutine of its own and keeps what it was sent.
 type session struct {
 	mu     sync.Mutex
@@ -129,10 +135,10 @@ type session struct {
 	ended  chan error
 }
 
-func attend(t testing.TB, h *live.Hub, topics live.Topics) *session {
+func attend(t testing.TB, h *live.Hub, what topics) *session {
 	s := &session{gone: make(chan struct{}), ended: make(chan error, 1)}
 	go func() {
-		s.ended <- h.WatchMany(ledger.Live, topics, s.gone, func(raw []byte) error {
+		s.ended <- h.WatchMany(ledger.Live, what.Campaigns, what.Day, s.gone, func(raw []byte) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.writes++
@@ -197,7 +203,7 @@ func onSquare(t *testing.T, cfg live.Config, do func(t *testing.T, s *square, st
 
 func TestWatchMany_EverythingFirstThenChanges(t *testing.T) {
 	onSquare(t, live.Config{HeartbeatEvery: time.Hour}, func(t *testing.T, s *square, _ context.CancelFunc) {
-		v := attend(t, s.hub, live.Topics{Campaigns: []string{"a", "b"}, Day: true})
+		v := attend(t, s.hub, topics{Campaigns: []string{"a", "b"}, Day: true})
 		hears(t, v, "switches true true", "a 1.1", "wall a 3 [Ada Bob]", "b 1.1", "day 2", "wall _day 5 [Ada]")
 		time.Sleep(time.Second)
 		s.show(total("b", 2), total("c", 1))
@@ -216,7 +222,7 @@ func TestWatchMany_EverythingFirstThenChanges(t *testing.T) {
 		// Whoever comes after everybody left finds what happened meanwhile.
 		s.show(total("a", 2))
 		s.renew(wall("a", 4), wall(campaigns.DayWall, 6))
-		v = attend(t, s.hub, live.Topics{Campaigns: []string{"a"}, Day: true})
+		v = attend(t, s.hub, topics{Campaigns: []string{"a"}, Day: true})
 		hears(t, v, "switches true true", "a 1.2", "wall a 4 []", "day 5", "wall _day 6 []")
 		_ = v.leave()
 	})
@@ -224,18 +230,18 @@ func TestWatchMany_EverythingFirstThenChanges(t *testing.T) {
 
 func TestWatchMany_OneWriteForWhatChangedTogether(t *testing.T) {
 	onSquare(t, live.Config{HeartbeatEvery: time.Hour}, func(t *testing.T, s *square, _ context.CancelFunc) {
-		var topics live.Topics
+		var wanted topics
 		for i := range 20 {
-			topics.Campaigns = append(topics.Campaigns, fmt.Sprintf("c%d", i))
-			s.show(total(topics.Campaigns[i], 1))
+			wanted.Campaigns = append(wanted.Campaigns, fmt.Sprintf("c%d", i))
+			s.show(total(wanted.Campaigns[i], 1))
 		}
-		v := attend(t, s.hub, topics)
+		v := attend(t, s.hub, wanted)
 		synctest.Wait()
 		if all, writes := v.take(); len(all) != 21 || writes != 1 {
 			t.Errorf("began with %d events in %d writes", len(all), writes)
 		}
 		for version := int64(2); version <= 1001; version++ { // one campaign after the other
-			s.show(total(topics.Campaigns[version%20], version))
+			s.show(total(wanted.Campaigns[version%20], version))
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(200 * time.Millisecond)
@@ -251,7 +257,7 @@ func TestWatchMany_OneWriteForWhatChangedTogether(t *testing.T) {
 			}
 			last[slug] = version
 		}
-		for i, slug := range topics.Campaigns {
+		for i, slug := range wanted.Campaigns {
 			if want := float64(1001 - (1001-i)%20); last[slug] != want {
 				t.Errorf("%s ended at %v, want %v", slug, last[slug], want)
 			}
@@ -262,7 +268,7 @@ func TestWatchMany_OneWriteForWhatChangedTogether(t *testing.T) {
 
 func TestWatchMany_TheDayComesOnceASecond(t *testing.T) {
 	onSquare(t, live.Config{HeartbeatEvery: time.Hour}, func(t *testing.T, s *square, _ context.CancelFunc) {
-		v := attend(t, s.hub, live.Topics{Day: true})
+		v := attend(t, s.hub, topics{Day: true})
 		hears(t, v, "switches true true", "day 2", "wall _day 5 [Ada]")
 		for version := int64(2); version <= 40; version++ {
 			s.show(total("a", version))
@@ -284,14 +290,14 @@ func TestWatchMany_TheDayComesOnceASecond(t *testing.T) {
 func TestWatchMany_Switches(t *testing.T) {
 	onSquare(t, live.Config{HeartbeatEvery: time.Hour}, func(t *testing.T, s *square, _ context.CancelFunc) {
 		single := watch(t, s.hub, "a", nil)
-		v := attend(t, s.hub, live.Topics{Campaigns: []string{"a"}, Day: true})
+		v := attend(t, s.hub, topics{Campaigns: []string{"a"}, Day: true})
 		hears(t, v, "switches true true", "a 1.1", "wall a 3 [Ada Bob]", "day 2", "wall _day 5 [Ada]")
 		expect(t, single, "totals 1.1")
 		s.show() // the age moves on
 		s.flip(campaigns.Switches{FeedOff: true, Revision: 1})
 		time.Sleep(time.Second)
 		hears(t, v, "switches true false", "wall a 3 []", "wall _day 5 []")
-		late := attend(t, s.hub, live.Topics{Campaigns: []string{"a"}})
+		late := attend(t, s.hub, topics{Campaigns: []string{"a"}})
 		hears(t, late, "switches true false", "a 1.1", "wall a 3 []")
 		s.show() // the age moves on
 		s.flip(campaigns.Switches{LeaderboardsOff: true, Revision: 2})
@@ -309,7 +315,7 @@ func TestWatchMany_Switches(t *testing.T) {
 				t.Errorf("ended with %v", err)
 			}
 		}
-		if err := <-attend(t, s.hub, live.Topics{Day: true}).ended; !errors.Is(err, live.ErrSwitchedOff) {
+		if err := <-attend(t, s.hub, topics{Day: true}).ended; !errors.Is(err, live.ErrSwitchedOff) {
 			t.Errorf("who came then: %v", err)
 		}
 	})
@@ -318,20 +324,19 @@ func TestWatchMany_Switches(t *testing.T) {
 func TestWatchMany_Ends(t *testing.T) {
 	errSend := errors.New("connection broke")
 	onSquare(t, live.Config{}, func(t *testing.T, s *square, stop context.CancelFunc) {
-		both := live.Topics{Campaigns: []string{"a", "nobody"}}
-		if err := s.hub.WatchMany(ledger.Live, both, nil, nil); !errors.Is(err, campaigns.ErrUnknown) {
+		if err := s.hub.WatchMany(ledger.Live, []string{"a", "nobody"}, false, nil, nil); !errors.Is(err, campaigns.ErrUnknown) {
 			t.Errorf("unknown campaign: %v", err)
 		}
-		if err := s.hub.WatchMany(ledger.Live, live.Topics{Day: true}, nil, func([]byte) error { return errSend }); !errors.Is(err, errSend) {
+		if err := s.hub.WatchMany(ledger.Live, nil, true, nil, func([]byte) error { return errSend }); !errors.Is(err, errSend) {
 			t.Errorf("broken: %v", err)
 		}
-		v := attend(t, s.hub, live.Topics{Campaigns: []string{"a", "b"}, Day: true})
+		v := attend(t, s.hub, topics{Campaigns: []string{"a", "b"}, Day: true})
 		synctest.Wait()
 		stop()
 		if err := <-v.ended; !errors.Is(err, live.ErrStopped) {
 			t.Errorf("stopped: %v", err)
 		}
-		if err := <-attend(t, s.hub, live.Topics{Day: true}).ended; !errors.Is(err, live.ErrStopped) {
+		if err := <-attend(t, s.hub, topics{Day: true}).ended; !errors.Is(err, live.ErrStopped) {
 			t.Errorf("came after the stop: %v", err)
 		}
 	})
@@ -361,7 +366,7 @@ func TestWatchMany_AnAgeNeverOutrunsWhatItSpeaksOf(t *testing.T) {
 			history = append(history, shown{time.Now(), copied, sum})
 		}
 		var all []*session
-		var watched []live.Topics
+		var watched []topics
 		note()
 		s.renew()
 		for step := range 600 {
@@ -374,12 +379,12 @@ func TestWatchMany_AnAgeNeverOutrunsWhatItSpeaksOf(t *testing.T) {
 				s.renew(wall(slug, int64(step+10)))
 			}
 			if step%20 == 0 {
-				topics := live.Topics{Campaigns: slugs[:random.IntN(4)], Day: random.IntN(2) == 0}
-				if len(topics.Campaigns) == 0 {
-					topics.Day = true
+				what := topics{Campaigns: slugs[:random.IntN(4)], Day: random.IntN(2) == 0}
+				if len(what.Campaigns) == 0 {
+					what.Day = true
 				}
-				watched = append(watched, topics)
-				all = append(all, attend(t, s.hub, topics))
+				watched = append(watched, what)
+				all = append(all, attend(t, s.hub, what))
 			}
 			time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
 		}

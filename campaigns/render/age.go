@@ -50,8 +50,8 @@ func (a *Age) LagMillis(now time.Time) int64 {
 // Stale tells whether the age at now is beyond the stated bound.
 func (a *Age) Stale(now time.Time) bool { return a.Lag(now) > campaigns.StaleBound }
 
-// appendMembers appends `"as_of":…,"lag_ms":…,"stale":…`.
-func (a *Age) appendMembers(dst []byte, now time.Time) []byte {
+// AppendMembers appends the members `"as_of":…,"lag_ms":…,"stale":…`.
+func (a *Age) AppendMembers(dst []byte, now time.Time) []byte {
 	dst = append(dst, a.member...)
 	dst = append(dst, `,"lag_ms":`...)
 	dst = strconv.AppendInt(dst, a.LagMillis(now), 10)

@@ -47,22 +47,6 @@ func appendListed(dst []byte, c *campaigns.Campaign, phase campaigns.Phase) []by
 	return dst
 }
 
-// AppendLeader appends a campaign as it stands in a leaderboard.
-func AppendLeader(dst []byte, c *campaigns.Campaign, t campaigns.Total, donors int64) []byte {
-	dst = append(dst, `{"slug":`...)
-	dst = appendText(dst, c.Slug)
-	dst = append(dst, `,"name":`...)
-	dst = appendText(dst, c.Name)
-	dst = appendOptionalText(dst, "organisation", c.Organisation)
-	dst = append(dst, `,"currency":`...)
-	dst = appendText(dst, string(c.Currency))
-	dst = append(dst, `,"raised_minor":`...)
-	dst = strconv.AppendInt(dst, t.RaisedMinor, 10)
-	dst = append(dst, `,"donors":`...)
-	dst = strconv.AppendInt(dst, donors, 10)
-	return append(dst, '}')
-}
-
 func appendOptionalText(dst []byte, member, text string) []byte {
 	if text == "" {
 		return dst

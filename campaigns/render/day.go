@@ -93,7 +93,7 @@ func (d *Day) ETag() []byte { return d.etag }
 // AppendJSON appends the whole document.
 func (d *Day) AppendJSON(dst []byte, now time.Time) []byte {
 	dst = append(dst, d.head...)
-	dst = d.age.appendMembers(dst, now)
+	dst = d.age.AppendMembers(dst, now)
 	return append(dst, '}')
 }
 

@@ -131,8 +131,24 @@ func TestAppendWholeCampaign_HasWhatListsLeaveOut(t *testing.T) {
 	if got["story"] != nil || got["tax_number"] != nil || got["image"] != c.Image {
 		t.Errorf("in a list: %v", got)
 	}
-	_, got = document(t, render.AppendLeader(nil, c, campaigns.Total{RaisedMinor: 7}, 3))
-	if d := cmp.Diff(map[string]any{"slug": "school", "name": "School", "currency": "USD", "raised_minor": 7.0, "donors": 3.0}, got); d != "" {
+}
+
+func TestLeaders_Document(t *testing.T) {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	l := render.NewLeaders("raised", "USD")
+	empty := l.ETag()
+	l.Add(&campaigns.Campaign{Slug: "a", Name: "A <b>", Organisation: "Trust", Currency: "USD"}, campaigns.Total{RaisedMinor: 7}, 3)
+	l.Add(&campaigns.Campaign{Slug: "b", Name: "B", Currency: "USD"}, campaigns.Total{RaisedMinor: 5}, 0)
+	_, got := document(t, l.AppendJSON(nil, render.NewAge(at), at))
+	want := map[string]any{"by": "raised", "currency": "USD", "leaders": []any{
+		map[string]any{"slug": "a", "name": "A <b>", "organisation": "Trust", "currency": "USD", "raised_minor": 7.0, "donors": 3.0},
+		map[string]any{"slug": "b", "name": "B", "currency": "USD", "raised_minor": 5.0, "donors": 0.0},
+	}, "as_of": "2026-11-22T12:00:00.000000Z", "lag_ms": 0.0, "stale": false}
+	if d := cmp.Diff(want, got); d != "" || bytes.Equal(empty, l.ETag()) {
 		t.Error(d)
+	}
+	_, got = document(t, render.NewLeaders("donors", "").AppendJSON(nil, render.Unheard, at))
+	if got["currency"] != nil || len(got["leaders"].([]any)) != 0 {
+		t.Errorf("%v", got)
 	}
 }

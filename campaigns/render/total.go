@@ -49,7 +49,7 @@ func (t *Total) ETag() []byte { return t.etag }
 // age before it reads the total: a total may be newer than its age, never older.
 func (t *Total) AppendJSON(dst []byte, age *Age, now time.Time) []byte {
 	dst = append(dst, t.head...)
-	dst = age.appendMembers(dst, now)
+	dst = age.AppendMembers(dst, now)
 	return append(dst, '}')
 }
 
@@ -70,7 +70,7 @@ func (t *Total) AppendNamedEvent(dst []byte, age *Age, now time.Time) []byte {
 	dst = append(dst, t.Campaign...) // a slug needs no escaping
 	dst = append(dst, "\","...)
 	dst = append(dst, t.head[1:]...)
-	dst = age.appendMembers(dst, now)
+	dst = age.AppendMembers(dst, now)
 	return append(dst, "}\n\n"...)
 }
 
@@ -78,7 +78,7 @@ func (t *Total) AppendNamedEvent(dst []byte, age *Age, now time.Time) []byte {
 // do not change. It has no ID, so the viewer's last position stands.
 func AppendHeartbeat(dst []byte, age *Age, now time.Time) []byte {
 	dst = append(dst, "event: heartbeat\ndata: {"...)
-	dst = age.appendMembers(dst, now)
+	dst = age.AppendMembers(dst, now)
 	return append(dst, "}\n\n"...)
 }
 

@@ -105,7 +105,7 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	group.Go(ctx, "campaigns", quickStop, all.Run)
 
 	reads, err := readapi.New(readapi.Config{}, readapi.Deps{
-		Directory: all, Totals: cached, Ages: totals, Hub: hub, Log: f.log, Registerer: f.registry,
+		Directory: all, Totals: cached, Ages: totals, Board: day, Switches: all, Hub: hub, Log: f.log, Registerer: f.registry,
 	})
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ const (
 	NotReady
 	OutcomeUnknown
 	StateUnavailable
+	SwitchedOff
 
 	kinds // how many there are
 )
@@ -84,6 +85,7 @@ var table = [kinds]row{
 	NotReady:             {"not_ready", 503, "We are not ready", "Donations cannot be taken safely at the moment; send the same request with the same key again.", true, 2, 4},
 	OutcomeUnknown:       {"outcome_unknown", 503, "The outcome is not known", "The donation may have been taken or not; send the same request with the same key again, it is never taken twice.", true, 1, 3},
 	StateUnavailable:     {"state_unavailable", 503, "The state is not available", "The donation's state cannot be read at the moment; ask again.", true, 1, 3},
+	SwitchedOff:          {"switched_off", 503, "This is switched off for a while", "An organiser switched this off so that giving has the whole machine; come back later.", true, 5, 5},
 }
 
 // Of names the problem behind an error: the one table from error to answer.
