@@ -93,9 +93,12 @@ const (
 // something and something with a dot or "localhost", visible characters only, at
 // most EmailBytesMax.
 func CanonicalEmail(s string) (email string, ok bool) {
+	if !utf8.ValidString(s) {
+		return "", false
+	}
 	s = strings.ToLower(strings.TrimSpace(s))
 	name, host, found := strings.Cut(s, "@")
-	if !found || name == "" || strings.Contains(host, "@") || len(s) > EmailBytesMax || !utf8.ValidString(s) {
+	if !found || name == "" || strings.Contains(host, "@") || len(s) > EmailBytesMax {
 		return "", false
 	}
 	if host != "localhost" && (!strings.Contains(host, ".") || strings.HasPrefix(host, ".") || strings.HasSuffix(host, ".")) {
