@@ -131,23 +131,22 @@ async function leaders() {
 
 // Ages. heard is by this machine's clock, lag_ms by the service's: their sum is the age
 // by a clock that both can trust.
-let age = null; // {as_of, lag, heard, polled} of what was heard last
+// What was heard last; at first that is the page itself.
+let age = { as_of: page.as_of, lag: 0, heard: performance.timeOrigin, polled: false };
 
 function aged(d, heard, polled) {
   if (!Number.isFinite(d.lag_ms)) return;
   // Of several figures heard together the oldest counts.
-  if (polled && age?.polled && heard - age.heard < pollMs / 2 && age.lag > d.lag_ms) return;
+  if (polled && age.polled && heard - age.heard < pollMs / 2 && age.lag > d.lag_ms) return;
   age = { as_of: d.as_of, lag: d.lag_ms, heard, polled };
   tick();
 }
 
-function stale(now) {
-  if (!age) return false;
-  // Between two heartbeats nothing is said because nothing changes; a bound that breaks
-  // is said at once.
-  const silent = now - age.heard;
-  return age.lag > staleMs || silent > (age.polled ? staleMs : heartbeatMs + staleMs);
-}
+// stale tells whether figures may be older than was promised. Between two heartbeats
+// nothing is said because nothing changes; a bound that breaks is said at once. Figures
+// that are asked for now and then are always older.
+const stale = (now) => age.polled || age.lag > staleMs || now - age.heard > heartbeatMs + staleMs;
+
 
 const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
 
@@ -173,6 +172,7 @@ function tick() {
       time.dateTime = age.as_of;
       time.textContent = new Date(age.as_of).toLocaleTimeString();
     }
+    e.setAttribute("aria-live", age.polled ? "off" : "polite"); // not read out every ten seconds
     if (e.hidden === old) e.hidden = !old;
   }
   for (const e of findAll("time[data-left]")) {

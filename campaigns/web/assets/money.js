@@ -39,13 +39,13 @@ export function plain(minor, currency) {
 }
 
 // read understands what people type: "50", "12.5", "12,50", "1,234.00", "1 234,00". It
-// returns minor units, NaN for anything else. A separator is a decimal one when as many
-// digits follow it as the currency has, or fewer; three digits behind it are thousands.
+// returns minor units, NaN for anything else. Three digits behind a separator are
+// thousands, one or two behind the last one are decimals.
 export function read(text, currency) {
   const digits = exponent(currency);
-  const t = text.replace(/[\s'’\u00a0]|^\p{Sc}|\p{Sc}$/gu, "");
-  const [, whole, , part = ""] = /^(\d+(?:[.,]\d{3})*)(?:([.,])(\d{1,2}))?$/.exec(t) || [];
-  if (whole === undefined || part.length > digits) return NaN;
+  const t = text.replace(/[\s'’]|^\p{Sc}|\p{Sc}$/gu, "");
+  const [, whole, group, , decimal, part = ""] = /^(\d+(?:([.,])\d{3}(?:\2\d{3})*)?)(([.,])(\d{1,2}))?$/.exec(t) || [];
+  if (whole === undefined || part.length > digits || (group && group === decimal)) return NaN;
   const minor = Number(whole.replace(/[.,]/g, "") + part.padEnd(digits, "0"));
   return minor <= amountMax * 10 ? minor : NaN;
 }

@@ -10,7 +10,7 @@ func TestLive_TotalsMoveOnEveryOpenPageOverOneStream(t *testing.T) {
 	p := newProxy(t)
 	first := newTab(t, p.url, "/c/"+slug)
 	second := first.beside("/c/" + slug)
-	third := first.beside("/")
+	third := first.beside("/?q=" + slug)
 	giveDirectly(t, slug, 12300, "visa")
 	for _, b := range []*tab{first, second, third} {
 		b.until(`document.querySelector('[data-total="raised"][data-campaign="` + slug + `"]').textContent === "$123"`)
