@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	headerETag         = []byte(fasthttp.HeaderETag)
+	headerETag         = []byte("Etag") // as fasthttp spells it in canonical form
 	headerCacheControl = []byte(fasthttp.HeaderCacheControl)
 	headerVary         = []byte(fasthttp.HeaderVary)
 	headerEncoding     = []byte(fasthttp.HeaderContentEncoding)

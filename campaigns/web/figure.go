@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -67,13 +68,9 @@ func percent(part, goal int64) string {
 	if part <= 0 {
 		return "0%"
 	}
-	whole := part / goal // in units of the goal, so that no product overflows
-	rest := part % goal
-	const safe = 1<<63 - 1
-	if rest > safe/100 {
-		return strconv.FormatInt(whole*100+rest/(goal/100), 10) + "%"
-	}
-	return strconv.FormatInt(whole*100+rest*100/goal, 10) + "%"
+	// Large integers, since a hundred times an amount need not fit 64 bits.
+	hundreds := new(big.Int).Mul(big.NewInt(part), big.NewInt(100))
+	return hundreds.Quo(hundreds, big.NewInt(goal)).String() + "%"
 }
 
 // plural writes a number of things with their name: "1 campaign", "2,000 campaigns".
