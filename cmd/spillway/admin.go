@@ -22,6 +22,7 @@ import (
 	"spillway/ingest/broker"
 	"spillway/ingest/keyring"
 	"spillway/ingest/openapi"
+	searchdb "spillway/ledger/search/postgres"
 )
 
 type adminCommand struct{ config.Admin }
@@ -98,8 +99,9 @@ type office struct {
 	log      *slog.Logger
 
 	// What start opens, for the sections.
-	users *accessdb.Store
-	link  *broker.Broker
+	users  *accessdb.Store
+	link   *broker.Broker
+	search *searchdb.Store // of the live book
 }
 
 // A part of the office: it opens what it needs, adds what runs or must be closed to
@@ -107,7 +109,7 @@ type office struct {
 type part func(context.Context, *lifecycle.Group) (frame.Section, error)
 
 // parts are what the office is made of. Each is a method in a file of its own,
-// admin_<name>.go, which may use o.link, o.users, o.secrets, o.database and o.registry:
+// admin_<name>.go, which may use o.link, o.users, o.search, o.secrets, o.database and o.registry:
 //
 //	func (o *office) people(context.Context, *lifecycle.Group) (frame.Section, error) {
 //		return people.New(o.users, o.secrets, o.hasher), nil
@@ -133,6 +135,9 @@ func (o *office) start(ctx context.Context, group *lifecycle.Group) (err error) 
 	}
 	group.Add("console's database", quickStop, o.users.Close)
 	if o.link, err = connect(ctx, group, o.broker, o.log); err != nil {
+		return err
+	}
+	if err := o.startSearch(ctx, group); err != nil {
 		return err
 	}
 	var sections []frame.Section
@@ -162,6 +167,21 @@ func (o *office) start(ctx context.Context, group *lifecycle.Group) (err error) 
 	}
 	group.Go(ctx, "console", consoleStop, func(ctx context.Context) error { return server.Run(ctx, o.listener) })
 	return nil
+}
+
+// startSearch opens the projection that donations are searched by, and keeps it in
+// step with the ledger, over a connection of its own.
+func (o *office) startSearch(ctx context.Context, group *lifecycle.Group) error {
+	cfg := o.broker
+	cfg.Name = "spillway search " + nodeName()
+	link, err := connect(ctx, group, cfg, o.log)
+	if err != nil {
+		return err
+	}
+	o.search, err = startProjector(ctx, group, projectorDeps{
+		broker: link, shards: cfg.Shards, database: o.database, keys: o.secrets, registry: o.registry, log: o.log,
+	})
+	return err
 }
 
 // url is where people find the console.
