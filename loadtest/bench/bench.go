@@ -32,7 +32,7 @@ type Config struct {
 	Sustained time.Duration
 	// Offered is the open-loop rate for the latency bar, in donations per second; 0 means 5,000.
 	Offered int
-	// Only names parts to measure (acks, totals, sustained, hot, drain, offered, charging); empty means all.
+	// Only names parts to measure (acks, totals, pages, sustained, hot, drain, offered, charging); empty means all.
 	Only []string
 	// Progress receives one line per measurement; nil for none.
 	Progress io.Writer
@@ -54,7 +54,7 @@ func (c *Config) defaults() {
 }
 
 // parts in the order in which they are measured.
-var parts = []string{"acks", "totals", "sustained", "hot", "drain", "offered", "charging"}
+var parts = []string{"acks", "totals", "pages", "sustained", "hot", "drain", "offered", "charging"}
 
 // manyCampaigns is how many campaigns share the gifts where the bar says many.
 const manyCampaigns = 200
@@ -123,7 +123,7 @@ func Run(ctx context.Context, cfg Config, hooks Hooks) (*Report, error) {
 	}
 	b := &bench{Config: cfg, dir: dir, gen: gen, report: newReport()}
 	steps := map[string]func(context.Context, Hooks) error{
-		"acks": b.acks, "totals": b.totals, "sustained": b.sustained,
+		"acks": b.acks, "totals": b.totals, "pages": b.pages, "sustained": b.sustained,
 		"hot": b.hot, "drain": b.drain, "offered": b.offered, "charging": b.charging,
 	}
 	for _, part := range parts {
