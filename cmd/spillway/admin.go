@@ -102,6 +102,8 @@ type office struct {
 	users  *accessdb.Store
 	link   *broker.Broker
 	search *searchdb.Store // of the live book
+
+	server *console.Console
 }
 
 // A part of the office: it opens what it needs, adds what runs or must be closed to
@@ -154,7 +156,7 @@ func (o *office) start(ctx context.Context, group *lifecycle.Group) (err error) 
 	if err != nil {
 		return fmt.Errorf("--admin-trusted-proxy: %w", err)
 	}
-	server, err := console.New(console.Config{SessionIdle: o.console.SessionIdle, SessionLife: o.console.SessionLife}, console.Deps{
+	o.server, err = console.New(console.Config{SessionIdle: o.console.SessionIdle, SessionLife: o.console.SessionLife}, console.Deps{
 		Store: o.users, Opener: o.secrets, Hasher: credential.NewHasher(credential.DefaultParams),
 		Client: proxies.Client, Trusts: proxies.Trusts, Sections: sections, Registerer: o.registry, Log: o.log,
 		Documents: []console.Document{
@@ -165,7 +167,7 @@ func (o *office) start(ctx context.Context, group *lifecycle.Group) (err error) 
 	if err != nil {
 		return err
 	}
-	group.Go(ctx, "console", consoleStop, func(ctx context.Context) error { return server.Run(ctx, o.listener) })
+	group.Go(ctx, "console", consoleStop, func(ctx context.Context) error { return o.server.Run(ctx, o.listener) })
 	return nil
 }
 
