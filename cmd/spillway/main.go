@@ -44,8 +44,10 @@ type commands struct {
 	Gift      giftCommand      `cmd:"" help:"Book a gift that came by another road: a cheque, cash."`
 	Correct   correctCommand   `cmd:"" help:"Move money between two accounts of the journal, by an entry of its own."`
 	Reconcile reconcileCommand `cmd:"" help:"Hold the journal against the processor, to the minor unit; statements as CSV."`
+	Search    searchCommand    `cmd:"" help:"The projection that the console searches: how old it is; make it anew."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
+	Viewers   viewersCommand   `cmd:"" help:"Measure what thousands of live viewers cost, and how old the totals are that they see."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
 }
@@ -170,7 +172,7 @@ func newLog(cfg config.Logging, command string, out io.Writer) *slog.Logger {
 	case cfg.LogLevel != nil:
 		level = *cfg.LogLevel
 	case command == "up", strings.HasPrefix(command, "payments pace"), strings.HasPrefix(command, "refund"), strings.HasPrefix(command, "gift"), strings.HasPrefix(command, "correct"), strings.HasPrefix(command, "user"),
-		strings.HasPrefix(command, "reconcile"):
+		strings.HasPrefix(command, "reconcile"), strings.HasPrefix(command, "search"):
 		level = slog.LevelWarn
 	}
 	options := &slog.HandlerOptions{Level: level}

@@ -68,7 +68,8 @@ type follower struct {
 	journalMore bool
 	journalAsOf time.Time // every entry committed before, by the database's clock, was followed
 	swept       time.Time
-	walked      bool // the whole ledger, since Begin
+	walked      bool // the whole ledger, when it was last looked at
+	walkedAt    time.Time
 	walledAt    time.Time
 	wallsTook   time.Duration
 	published   int64 // walls up to this version were published
@@ -303,9 +304,10 @@ func (f *follower) sweep(ctx context.Context) (int, error) {
 	return looked, nil
 }
 
-// walk looks at the ledger's next donations, until it was walked once from end to end.
+// walk looks at the ledger's next donations, until it was walked once from end to end,
+// and again when somebody has thrown the projection away.
 func (f *follower) walk(ctx context.Context) (int, error) {
-	if f.walked {
+	if f.walked && time.Since(f.walkedAt) < sweepEvery {
 		return 0, nil
 	}
 	r, done, err := f.store.Walk(ctx, batchMost)
@@ -313,7 +315,7 @@ func (f *follower) walk(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	f.metrics.count(r)
-	f.walked = done
+	f.walked, f.walkedAt = done, time.Now()
 	if done {
 		return r.New + r.Changed, nil
 	}

@@ -232,4 +232,9 @@ func TestRun_WalksALedgerThatIsOlderThanItself(t *testing.T) {
 		}
 	})
 	r.eventually("the ledger is walked", func() bool { return r.rows() == 5 && r.wall("river").Donors == 5 })
+	r.check(r.store.Rebuild(t.Context()))
+	last := r.wall("river").Version
+	r.eventually("and again when the projection is thrown away", func() bool {
+		return r.rows() == 5 && r.wall("river").Donors == 5 && r.wall("river").Version > last
+	})
 }
