@@ -9,10 +9,12 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/valyala/fasthttp"
 
 	"spillway/ingest"
 	"spillway/ingest/keyring"
+	"spillway/ingest/openapi/openapitest"
 	"spillway/ledger"
 	"spillway/ledger/payments"
 )
@@ -27,6 +29,7 @@ func (t *told) AskDonation(context.Context, ingest.ID) (ledger.State, error) { r
 
 func TestBank_AsksTheHolderOnlyAndTellsTheSimulatorOnce(t *testing.T) {
 	t.Parallel()
+	spec := openapitest.Load(t)
 	var asked []string
 	simulator := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
@@ -84,9 +87,22 @@ func TestBank_AsksTheHolderOnlyAndTellsTheSimulatorOnce(t *testing.T) {
 		if !b.handle(&ctx) || ctx.Response.StatusCode() != c.status {
 			t.Errorf("%s: %d %s, want %d", name, ctx.Response.StatusCode(), ctx.Response.Body(), c.status)
 		}
+		header := http.Header{}
+		for name, value := range ctx.Response.Header.All() {
+			header.Add(string(name), string(value))
+		}
+		method := string(ctx.Method())
+		faults, known := spec.Check(openapitest.Answer{Method: method, Target: authenticatePath, Status: c.status, Header: header, Body: ctx.Response.Body()})
+		if !known || len(faults) > 0 {
+			t.Errorf("%s: not as the public document has it: known %v, %q", name, known, faults)
+		}
 		if c.asks == "" && len(asked) > 0 || c.asks != "" && (len(asked) != 1 || asked[0] != c.asks) {
 			t.Errorf("%s: the simulator was asked %q, want %q", name, asked, c.asks)
 		}
+	}
+
+	if diff := cmp.Diff([]string(nil), spec.Uncovered("demonstration", 408, 413, 431, 500)); diff != "" {
+		t.Errorf("promised and never given (-want +got):\n%s", diff)
 	}
 
 	var ctx fasthttp.RequestCtx
