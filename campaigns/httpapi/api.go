@@ -63,10 +63,13 @@ type Hub interface {
 	WatchMany(book ledger.Book, slugs []string, day bool, gone <-chan struct{}, send func(events []byte) error) error
 }
 
+// ViewersMax is the default bound of open streams: each takes a file descriptor and
+// about 17 KiB (measured 2026-11), so 280 MB when full.
+const ViewersMax = 16 << 10
+
 // Config bounds the streams. The zero value works.
 type Config struct {
-	// ViewersMax is how many streams are open at once, default 16,384: each takes a
-	// file descriptor and about 17 KiB (measured 2026-11), so 280 MB when full.
+	// ViewersMax is how many streams are open at once, default ViewersMax.
 	ViewersMax int
 	// WriteTimeout is how long a viewer's connection may take one event or the
 	// answer's head before it is closed, default 10 s.
@@ -77,7 +80,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.ViewersMax == 0 {
-		c.ViewersMax = 16 << 10
+		c.ViewersMax = ViewersMax
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = 10 * time.Second

@@ -72,6 +72,13 @@ type frontEnd struct {
 // start wires the front-end and adds its parts to the group, in the order in which
 // they need each other. It returns when the server answers; ready tells more.
 func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
+	files, err := openFiles()
+	if err != nil {
+		return err
+	}
+	if few := fewFiles(files); few != "" {
+		f.log.Warn(few)
+	}
 	rules, err := f.admission()
 	if err != nil {
 		return err
@@ -101,10 +108,10 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	hub := live.New(live.Config{}, live.Deps{Latest: cached, Ages: totals, Board: day, Switches: all, Registerer: f.registry})
 	group.Go(ctx, "live totals", quickStop, hub.Run)
 	group.Go(ctx, "giving day's board", quickStop, func(ctx context.Context) error { return day.Run(ctx, cached, b, hub) })
-	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, viewers{day, hub}) })
+	group.Go(ctx, "totals feed", quickStop, func(ctx context.Context) error { return totals.Run(ctx, cached, watchers{day, hub}) })
 	group.Go(ctx, "campaigns", quickStop, all.Run)
 
-	reads, err := readapi.New(readapi.Config{}, readapi.Deps{
+	reads, err := readapi.New(readapi.Config{ViewersMax: viewersWith(files)}, readapi.Deps{
 		Directory: all, Totals: cached, Ages: totals, Board: day, Switches: all, Hub: hub, Log: f.log, Registerer: f.registry,
 	})
 	if err != nil {
@@ -140,18 +147,18 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 	return nil
 }
 
-// viewers are told of changed totals one after the other.
-type viewers []feed.Viewers
+// watchers are told of changed totals one after the other.
+type watchers []feed.Viewers
 
 // Publish notes changed totals with each.
-func (all viewers) Publish(totals []*render.Total) {
+func (all watchers) Publish(totals []*render.Total) {
 	for _, v := range all {
 		v.Publish(totals)
 	}
 }
 
 // Aged says that the ages are public now.
-func (all viewers) Aged() {
+func (all watchers) Aged() {
 	for _, v := range all {
 		v.Aged()
 	}

@@ -47,6 +47,7 @@ type commands struct {
 	Search    searchCommand    `cmd:"" help:"The projection that the console searches: how old it is; make it anew."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
+	Viewers   viewersCommand   `cmd:"" help:"Measure what thousands of live viewers cost, and how old the totals are that they see."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
 }
