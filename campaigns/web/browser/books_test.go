@@ -17,7 +17,7 @@ type total struct {
 	AsOf         time.Time `json:"as_of"`
 }
 
-func totalOf(t *testing.T, slug string) (total, error) {
+func totalOf(t testing.TB, slug string) (total, error) {
 	res, err := http.Get(visit(t).url + "/v1/campaigns/" + slug + "/totals")
 	if err != nil {
 		return total{}, err
@@ -32,7 +32,7 @@ func totalOf(t *testing.T, slug string) (total, error) {
 
 // wantGiven waits until the books of a campaign are complete up to now, and wants them
 // to hold so many donations and so much money, to the cent.
-func wantGiven(t *testing.T, slug string, donations, minor int64) {
+func wantGiven(t testing.TB, slug string, donations, minor int64) {
 	t.Helper()
 	now := time.Now()
 	err := eventually(func() error {
@@ -54,7 +54,7 @@ func wantGiven(t *testing.T, slug string, donations, minor int64) {
 }
 
 // giveDirectly gives by the API, as another donor.
-func giveDirectly(t *testing.T, slug string, minor int64, card string) {
+func giveDirectly(t testing.TB, slug string, minor int64, card string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"currency":"USD","lines":[{"campaign":%q,"amount_minor":%d}],"payment":{"confirmation_token":"ctoken_card_%s"}}`, slug, minor, card)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, visit(t).url+"/v1/donations", strings.NewReader(body))

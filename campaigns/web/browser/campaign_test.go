@@ -15,7 +15,7 @@ var made atomic.Int64
 
 // newCampaign opens a campaign that no other test gives to, and returns its slug. It is
 // named so that a page which takes names for HTML would show it.
-func newCampaign(t *testing.T) string {
+func newCampaign(t testing.TB) string {
 	t.Helper()
 	url := visit(t).url
 	slug := fmt.Sprintf("test-%d", made.Add(1))
@@ -28,7 +28,7 @@ func newCampaign(t *testing.T) string {
 	_, err = db.Put(t.Context(), &campaigns.Campaign{
 		Slug: slug, Name: slug + " <b>for all</b>", Event: "demo-giving-day", Organisation: "Friends & <i>Others</i>",
 		LegalName: "Friends & Others, Inc.", TaxNumber: "12-3456789",
-		Currency: "USD", GoalMinor: 100_000, MinMinor: 200, MaxMinor: 500_000, StartsAt: now.Add(-time.Hour), EndsAt: now.Add(24 * time.Hour),
+		Currency: "USD", GoalMinor: 100_000, MinMinor: 100, MaxMinor: 500_000, StartsAt: now.Add(-time.Hour), EndsAt: now.Add(24 * time.Hour),
 	})
 	if err == nil {
 		err = eventually(func() error { return answers(url + "/v1/campaigns/" + slug) })

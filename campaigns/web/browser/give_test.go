@@ -237,3 +237,40 @@ func TestGive_FaultsStandAtTheirFields(t *testing.T) {
 	b.thanked()
 	wantGiven(t, "refugee-welcome", 1, 500)
 }
+
+func TestGive_OfflineIsSaidAndGoesOnByItself(t *testing.T) {
+	t.Parallel()
+	slug := newCampaign(t)
+	b := newTab(t, visit(t).url, "/c/"+slug)
+	b.unreachable = true
+	b.card(goodCard)
+	b.offline(true)
+	b.click("[data-submit]")
+	b.until(`document.querySelector(".status-text")?.textContent.includes("You are offline")`)
+	b.offline(false)
+	b.thanked()
+	wantGiven(t, slug, 1, 5000)
+}
+
+func TestGift_CanceledFromItsOwnPageInAnotherBrowser(t *testing.T) {
+	t.Parallel()
+	slug := newCampaign(t)
+	b := newTab(t, visit(t).url, "/c/"+slug)
+	b.card(declinedCard)
+	b.click("[data-submit]")
+	b.state("failed")
+	link := value[string](b, `document.querySelector('a[href^="/d/"]').getAttribute("href")`)
+	path, _, _ := strings.Cut(link, "#")
+	stranger := newTab(t, visit(t).url, path)
+	stranger.state("public")
+	if said := stranger.text("[data-status]"); strings.Contains(said, "$") || strings.Contains(said, slug) {
+		t.Errorf("without the token the page tells %q", said)
+	}
+	own := newTab(t, visit(t).url, link)
+	own.state("failed")
+	own.clickText("Cancel this gift")
+	own.clickText("Yes, cancel it")
+	own.state("canceled")
+	b.state("canceled") // and the page where it was begun hears of it
+	wantGiven(t, slug, 0, 0)
+}

@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 }
 
 // visit returns the house, started for the first test that asks.
-func visit(t *testing.T) house {
+func visit(t testing.TB) house {
 	t.Helper()
 	starting.Do(func() { errStart = start() })
 	if lacking != "" {

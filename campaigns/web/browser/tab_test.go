@@ -11,6 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -19,7 +20,7 @@ import (
 
 // tab is one page of a donor's browser.
 type tab struct {
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context
 	base   string // the service's address, or a proxy's before it
 	mu     sync.Mutex
@@ -42,7 +43,7 @@ new MutationObserver(() => {
 `
 
 // newTab opens a page in a browser of its own: nobody else's storage.
-func newTab(t *testing.T, base, path string) *tab {
+func newTab(t testing.TB, base, path string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(visit(t).browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
@@ -57,7 +58,7 @@ func (b *tab) beside(path string) *tab {
 	return openTab(b.t, ctx, b.base, path)
 }
 
-func openTab(t *testing.T, ctx context.Context, base, path string) *tab {
+func openTab(t testing.TB, ctx context.Context, base, path string) *tab {
 	t.Helper()
 	b := &tab{t: t, ctx: ctx, base: base}
 	err := chromedp.Listen(ctx, func(event any) {
@@ -207,6 +208,22 @@ func (b *tab) choose(selector, option string) {
 		for (const name of ["input", "change"]) select.dispatchEvent(new Event(name, {bubbles: true}));
 		return true;
 	})()`)
+}
+
+// offline takes the network away from the page, or gives it back.
+func (b *tab) offline(off bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{Offline: off, DownloadThroughput: -1, UploadThroughput: -1}},
+	})
+	if err == nil {
+		_, err = chromedp.Call(ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: off, DownloadThroughput: -1, UploadThroughput: -1})
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // card enters a test card; another is where a second one is asked for.
