@@ -12,27 +12,22 @@ const changedMax = 8192
 
 // changed are donations to be looked at because something said so, each once.
 type changed struct {
-	mu   sync.Mutex
-	ids  map[ingest.ID]struct{}
-	wake chan struct{} // holds one while there is something
+	mu  sync.Mutex
+	ids map[ingest.ID]struct{}
 }
 
 func newChanged() *changed {
-	return &changed{ids: make(map[ingest.ID]struct{}), wake: make(chan struct{}, 1)}
+	return &changed{ids: make(map[ingest.ID]struct{})}
 }
 
 func (c *changed) add(ids [][16]byte) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, id := range ids {
 		if len(c.ids) == changedMax {
 			break
 		}
 		c.ids[id] = struct{}{}
-	}
-	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
 	}
 }
 

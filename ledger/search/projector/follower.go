@@ -17,10 +17,14 @@ import (
 const (
 	// batchMost is how many donations one transaction looks at: some 50 ms.
 	batchMost = 500
-	// fetchMessages and fetchBytes bound what is held of the broker at a time.
-	fetchMessages = 32
+	// fetchMessages and fetchBytes bound what is held of the broker at a time: a second's
+	// work, far below the time after which the broker gives it to somebody else. Under
+	// light load each message is one donation, and a transaction of few costs nearly as
+	// much as one of many.
+	fetchMessages = batchMost
 	fetchBytes    = 1 << 20
-	// idlePause is between two looks while nothing happens; a change wakes us before.
+	// idlePause is between two looks while there is no backlog; what happens meanwhile is
+	// looked at together.
 	idlePause = 200 * time.Millisecond
 	// journalEvery, sweepEvery, wallsEvery and standEvery are the least times between two
 	// looks of their kind.
@@ -146,21 +150,11 @@ func (f *follower) lead(ctx context.Context, going func()) error {
 			f.said = ""
 			f.log.Info("the projection goes on")
 		}
-		if looked == 0 {
-			f.idle(ctx)
+		if looked < batchMost { // there is no backlog
+			backoff.Pause(ctx, idlePause)
 		}
 	}
 	return errors.Join(errEnded, ctx.Err())
-}
-
-func (f *follower) idle(ctx context.Context) {
-	timer := time.NewTimer(idlePause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-f.changed.wake:
-	}
 }
 
 // round does what is due, a little of everything, and returns how many donations it
