@@ -121,6 +121,7 @@ type part func(context.Context, *lifecycle.Group) (frame.Section, error)
 func (o *office) parts() []part {
 	return []part{
 		o.dashboard,
+		o.manage,
 		o.people,
 	}
 }

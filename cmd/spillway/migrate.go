@@ -7,6 +7,7 @@ import (
 	"time"
 
 	accessdb "spillway/campaigns/access/postgres"
+	managedb "spillway/campaigns/console/manage/postgres"
 	campaignsdb "spillway/campaigns/postgres"
 	"spillway/cmd/spillway/internal/config"
 	ledgerdb "spillway/ledger/postgres"
@@ -63,6 +64,11 @@ func migrate(ctx context.Context, url string) error {
 		return err
 	}
 	defer users.Close()
+	imports, err := managedb.Open(url)
+	if err != nil {
+		return err
+	}
+	defer imports.Close()
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
@@ -70,6 +76,9 @@ func migrate(ctx context.Context, url string) error {
 		return err
 	}
 	if err := users.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := imports.Migrate(ctx); err != nil {
 		return err
 	}
 	return lists.Migrate(ctx)

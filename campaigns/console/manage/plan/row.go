@@ -9,6 +9,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"spillway/campaigns/console/manage/sheet"
@@ -170,4 +172,9 @@ func title(columns []sheet.Column, key string) string {
 		}
 	}
 	return key
+}
+
+// Sort puts the sums into the order of their currencies.
+func (s Sums) Sort() {
+	slices.SortFunc(s, func(a, b Sum) int { return strings.Compare(string(a.Currency), string(b.Currency)) })
 }

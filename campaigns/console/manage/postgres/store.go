@@ -1,0 +1,114 @@
+// Package postgres keeps what organisers import, in the schema "manage", and reads
+// offline gifts from the journal, which is where they are: there is no second list of
+// them that could say something else.
+//
+// The one invariant: an import is applied by one process at a time, and only after it was
+// written down that it is to be.
+//
+// No goroutines of its own besides the connection pool's.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"spillway/ledger"
+	"spillway/ledger/postgres/migration"
+	"spillway/ledger/postgres/session"
+)
+
+// schema holds all tables of this package.
+const schema = "manage"
+
+// migrationLock is held by one migrating process ("manage" in ASCII).
+const migrationLock migration.Lock = 0x6d616e616765
+
+// Limits that the server enforces on our connections: nothing waits for ever.
+const (
+	statementTimeout = 15 * time.Second
+	lockTimeout      = 10 * time.Second
+	idleTimeout      = 10 * time.Second
+	connectTimeout   = 5 * time.Second
+)
+
+// connections is enough for the worker and some pages beside it.
+const connections = 4
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+var (
+	addSQL         = session.Statement(sqlFiles, "add")
+	pruneSQL       = session.Statement(sqlFiles, "prune")
+	importSQL      = session.Statement(sqlFiles, "import")
+	importsSQL     = session.Statement(sqlFiles, "imports")
+	planSQL        = session.Statement(sqlFiles, "plan")
+	startSQL       = session.Statement(sqlFiles, "start")
+	discardSQL     = session.Statement(sqlFiles, "discard")
+	claimSQL       = session.Statement(sqlFiles, "claim")
+	progressSQL    = session.Statement(sqlFiles, "progress")
+	endSQL         = session.Statement(sqlFiles, "end")
+	giftsSQL       = session.Statement(sqlFiles, "gifts")
+	outcomesSQL    = session.Statement(sqlFiles, "outcomes")
+	correctionsSQL = session.Statement(sqlFiles, "corrections")
+	bookedSQL      = session.Statement(sqlFiles, "booked")
+)
+
+// Store is the schema of imports, and the live book's journal to read. All methods may
+// be called at the same time. Their errors: ledger.ErrUnavailable for what time heals,
+// and each's own.
+type Store struct {
+	config *pgx.ConnConfig
+	pool   *pgxpool.Pool
+}
+
+// Open prepares the pool. It does not connect. Errors: a URL that cannot be read.
+func Open(url string) (*Store, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("database url cannot be read") // the cause may quote a password
+	}
+	c.MaxConns, c.MinConns = connections, 0
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	for name, value := range map[string]string{
+		"application_name": "spillway console imports", "search_path": schema, "timezone": "UTC",
+		"statement_timeout": milliseconds(statementTimeout), "lock_timeout": milliseconds(lockTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
+	} {
+		c.ConnConfig.RuntimeParams[name] = value
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf("open pool of imports: %w", err)
+	}
+	return &Store{config: c.ConnConfig, pool: pool}, nil
+}
+
+// Close ends all connections; it waits for those in use.
+func (s *Store) Close() { s.pool.Close() }
+
+// Migrate brings the schema to this build's version. Several processes may call it at
+// once; they take turns.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := migration.Up(ctx, s.config, migrationLock, migrationFiles, schema); err != nil {
+		return fmt.Errorf("imports: %w", err)
+	}
+	return nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// live fills the live book's schema into a statement.
+func live(sql string) string {
+	return fmt.Sprintf(sql, pgx.Identifier{ledger.Live.Schema()}.Sanitize())
+}
