@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -44,6 +45,9 @@ const assetHashBytes = 6
 // sameFolder finds how a module names another one. Scripts are written with plain
 // names, "./money.js", and read so by an editor; their names are replaced here.
 var sameFolder = regexp.MustCompile(`(["'])\./([a-z0-9-]+\.js)(["'])`)
+
+// theAssets are the same for every Web of a process, and compressing them takes a while.
+var theAssets = sync.OnceValues(loadAssets)
 
 // loadAssets reads the embedded files. Scripts import each other, in circles too, so
 // they share one hash, over all of them.

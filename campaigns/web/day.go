@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 
+	"spillway/campaigns"
 	"spillway/campaigns/board"
 )
 
@@ -41,6 +42,9 @@ func (w *Web) renderDay(q query) (*sheet, error) {
 	d := w.deps.Board.Snapshot()
 	event := d.Event
 	if event == nil {
+		if d.All == 0 && w.deps.Directory.Listing().Len() > 0 {
+			return nil, campaigns.ErrWarming // a snapshot from before the campaigns were known
+		}
 		event = w.deps.Directory.Event()
 	}
 	loc := zone(event)

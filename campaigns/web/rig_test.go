@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +37,7 @@ type rig struct {
 	walls    map[string]*campaigns.Wall
 	switches campaigns.Switches
 	warming  bool
+	unbuilt  bool              // the board is from before the campaigns were known
 	pictures map[string]string // content types
 
 	asked  atomic.Int64  // totals that were asked for: one a rendering
@@ -112,6 +115,12 @@ func (r *rig) Switches() campaigns.Switches {
 	return r.switches
 }
 
+func (r *rig) Listing() *render.Listing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return render.NewListing(slices.Collect(maps.Values(r.all)), r.at)
+}
+
 func (r *rig) Ready() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,11 +157,10 @@ func (r *rig) Snapshot() *board.Day {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := board.NewBuilder()
-	var all []*campaigns.Campaign
-	for _, c := range r.all {
-		all = append(all, c)
+	if r.unbuilt {
+		return b.Build(r.at, time.Time{})
 	}
-	b.SetCampaigns(all, r.event, []*campaigns.Event{r.event}, r.at)
+	b.SetCampaigns(slices.Collect(maps.Values(r.all)), r.event, []*campaigns.Event{r.event}, r.at)
 	for _, t := range r.totals {
 		b.SetTotal(t)
 	}

@@ -113,8 +113,13 @@ func TestPages_AreNotReadyBeforeCampaignsAre(t *testing.T) {
 			t.Errorf("%s: %d, %s", uri, answer.StatusCode(), answer.Body())
 		}
 	}
-	r.set(func() { r.warming = false })
+	r.set(func() { r.warming, r.unbuilt = false, true })
 	r.get("/c/school")
+	if got := r.ask("GET", "/").StatusCode(); got != 503 {
+		t.Errorf("a day without its campaigns: %d", got)
+	}
+	r.set(func() { r.unbuilt = false })
+	r.get("/")
 }
 
 func TestPage_IsRenderedOnceForAll(t *testing.T) {

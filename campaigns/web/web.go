@@ -38,6 +38,8 @@ type Directory interface {
 	Event() *campaigns.Event
 	Events() []*campaigns.Event
 	Switches() campaigns.Switches
+	// Listing is the public list of campaigns.
+	Listing() *render.Listing
 	// Ready is nil once all campaigns are known.
 	Ready() error
 }
@@ -98,7 +100,7 @@ func New(cfg Config, deps Deps) (*Web, error) {
 	}
 	w := &Web{cfg: cfg, deps: deps, shelf: newShelf(cfg.PageBytesMax), pictures: newGallery(cfg.PictureBytesMax)}
 	w.renderers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	if w.assets, err = loadAssets(); err != nil {
+	if w.assets, err = theAssets(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	if w.pages, err = loadPages(w.assets); err != nil {
