@@ -204,7 +204,7 @@ func chargingFigures(m *Moment, all map[string]Figure) {
 		switch {
 		case c.Late > 0:
 			queue.Level, queue.Note = Bad, count(c.Late)+" of them too late for their card's token. "+c.Forecast.Text
-		case c.Paused || c.ProcessorAway:
+		case c.Paused || c.ProcessorAway || m.DatabaseAway:
 			queue.Level = Warn
 		}
 		all["queue"] = queue
@@ -212,8 +212,10 @@ func chargingFigures(m *Moment, all map[string]Figure) {
 	}
 	pace := Figure{Text: nobodyTells, Note: "not known"}
 	switch {
+	case m.DatabaseAway:
+		pace = Figure{Text: nobodyTells, Note: "the database does not answer", Level: Bad}
 	case c.Paused:
-		pace = Figure{Text: "paused", Note: strings.TrimSpace(by(c.PausedBy)), Level: Warn}
+		pace = Figure{Text: "paused", Note: c.PausedBy, Level: Warn}
 	case c.PacePerSecond != nil:
 		pace = Figure{Text: rate(*c.PacePerSecond) + "/s"}
 		if c.AllowedPerSecond != nil && *c.PacePerSecond < *c.AllowedPerSecond {

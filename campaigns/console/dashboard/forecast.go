@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"spillway/campaigns/status"
@@ -79,7 +80,9 @@ func doing(role string, r *status.Report) string {
 		}
 		return text
 	case role == status.AdminRole && r.Admin != nil && r.Admin.SearchMillis != nil:
-		return "lists are " + millis(float64(*r.Admin.SearchMillis)) + " old"
+		return "serves organisers, keeps lists and searches"
+	case role == status.AdminRole:
+		return "serves organisers"
 	}
 	return ""
 }
@@ -91,8 +94,8 @@ func rate(v float64) string {
 		return "0"
 	case v < 0.1:
 		return strconv.FormatFloat(v, 'f', 2, 64)
-	case v < 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
+	case v < 9.95:
+		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
 	}
 	return count(int64(math.Round(v)))
 }
@@ -113,6 +116,8 @@ func count(n int64) string {
 // millis is a short time for people.
 func millis(ms float64) string {
 	switch ms = status.Number(ms); {
+	case ms == 0:
+		return "0 ms"
 	case ms < 10:
 		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
 	case ms < 1000:

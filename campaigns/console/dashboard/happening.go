@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -114,7 +115,7 @@ func (j *journal) weigh(now time.Time, conditions []condition) {
 			if !t.told {
 				delete(j.troubles, c.key)
 			} else if now.Sub(t.goneAt) >= c.heals {
-				j.note(now, Good, c.over+" It lasted "+span(t.goneAt.Sub(t.Since))+".")
+				j.note(now, Good, strings.TrimSuffix(c.over, ".")+", after "+span(t.goneAt.Sub(t.Since))+".")
 				delete(j.troubles, c.key)
 			}
 		}

@@ -187,6 +187,9 @@ func newMoment(v *view) *Moment {
 	}
 	m.pace(&v.Database)
 	m.Charging.Forecast = forecast(&m.Charging, m.Recording.RecordedPerSecond)
+	if m.DatabaseAway {
+		m.Charging.Forecast = Forecast{Kind: "away", Text: "The database does not answer: nobody is charged."}
+	}
 	return m
 }
 
@@ -299,6 +302,9 @@ func (m *Moment) point() point {
 		p[raisedSeries], p[pledgedSeries] = float64(m.Totals[0].RaisedMinor), float64(m.Totals[0].PledgedMinor)
 	}
 	// What nobody tells is not zero.
+	if m.AsOf == nil {
+		p[staleSeries] = unknown
+	}
 	if m.FrontEnds.Count == 0 || m.BrokerAway {
 		for _, s := range []int{acceptedSeries, refusedSeries, ackSeries, viewersSeries} {
 			p[s] = unknown

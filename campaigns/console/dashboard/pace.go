@@ -81,7 +81,7 @@ func (s *Section) setPace(r *frame.Request) error {
 		if v := in.PerSecond; math.IsNaN(v) || v <= 0 || v > paceMost {
 			return frame.Invalid(frame.Field{Name: "per_second", Code: "out_of_range", Detail: fmt.Sprintf("Charges a second, above 0 and at most %s.", count(paceMost))})
 		}
-		detail = rate(in.PerSecond) + " a second: " + in.Reason
+		detail = strconv.FormatFloat(in.PerSecond, 'f', -1, 64) + " a second: " + in.Reason
 	default:
 		return frame.Invalid(frame.Field{Name: "do", Code: "unknown", Detail: "Say pause, resume or set."})
 	}

@@ -109,12 +109,12 @@ var comeBack = func() (codes []string) {
 	return codes
 }()
 
-// by is " by whom" when it is known.
+// by is " (whom)" when it is known who did it, with the reason that was given.
 func by(whom string) string {
 	if whom == "" {
 		return ""
 	}
-	return " by " + whom
+	return " (" + whom + ")"
 }
 
 func switchedOff(s *SwitchesView) []condition {
@@ -172,6 +172,6 @@ func changes(j *journal, before, now *Moment) {
 	}
 	a, b := before.Charging.AllowedPerSecond, now.Charging.AllowedPerSecond
 	if a != nil && b != nil && *a != *b {
-		j.tell(now.At, Info, fmt.Sprintf("The pace of charging is now %s a second, it was %s%s.", rate(*b), rate(*a), by(now.Charging.PausedBy)))
+		j.tell(now.At, Info, fmt.Sprintf("The pace of charging is now %s a second instead of %s%s.", rate(*b), rate(*a), by(now.Charging.PausedBy)))
 	}
 }

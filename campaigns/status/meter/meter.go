@@ -75,7 +75,8 @@ func (w window) rate(name string, want ...label) float64 {
 	if seconds <= 0 {
 		return 0
 	}
-	return math.Max(0, status.Number(w.now.sum(name, want...))-status.Number(w.then.sum(name, want...))) / seconds
+	rose := math.Max(0, status.Number(w.now.sum(name, want...))-status.Number(w.then.sum(name, want...)))
+	return math.Round(100*rose/seconds) / 100
 }
 
 func (w window) count(name string, want ...label) int64 {

@@ -6,6 +6,7 @@ const board = document.querySelector("[data-board]");
 const pointsMax = 900;
 const deafAfter = 4000;
 const columnsMax = 300;
+const leastShown = 120;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const all = (selector) => [...board.querySelectorAll(selector)];
@@ -68,7 +69,7 @@ function draw(figure) {
   if (known.length === 0) {
     for (const p of paths) p.removeAttribute("d");
     figure.querySelector("[data-area]").removeAttribute("d");
-    put(says, "Nothing known in the last 15 minutes.");
+    put(says, "Nothing is known yet.");
     return;
   }
   const flat = "flat" in figure.dataset;
@@ -82,7 +83,9 @@ function draw(figure) {
   } else {
     most = ceiling(Math.max(most, figure.dataset.unit === "ms" ? 10 : 1));
   }
-  const wide = Math.ceil(pointsMax / Math.ceil(Math.max(1, (series[figure.dataset.chart.split(" ")[0]] || []).length) / columnsMax)) || columnsMax;
+  // A console that was just started has less than a quarter of an hour to show.
+  const shown = (series[figure.dataset.chart.split(" ")[0]] || []).length;
+  const wide = Math.max(2, Math.max(lines[0].length, Math.ceil(Math.min(leastShown, pointsMax) / Math.max(1, Math.ceil(shown / columnsMax)))));
   const y = (v) => (100 - ((v - least) / (most - least)) * 100).toFixed(1);
   lines.forEach((points, i) => {
     const x = (k) => (300 - ((points.length - 1 - k) / (wide - 1)) * 300).toFixed(1);
@@ -130,7 +133,7 @@ function fillTable() {
   head.append(make("th", "", "Minutes ago"));
   const rows = charts.flatMap((f) => f.dataset.chart.split(" ").map((name, i) => {
     const key = f.querySelectorAll(".key")[i];
-    head.append(make("th", "", f.querySelector("h3").textContent + (key ? `: ${key.textContent}` : "")));
+    head.append(make("th", "", f.querySelector("h2").textContent + (key ? `: ${key.textContent}` : "")));
     return { points: series[name] || [], unit: write[f.dataset.unit] };
   }));
   for (const cell of head.children) cell.scope = "col";
