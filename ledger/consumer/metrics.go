@@ -106,13 +106,19 @@ func (c *Consumer) watchLoop(ctx context.Context) {
 	}
 }
 
+// watch asks the broker first: how far recording is behind counts most while the
+// database, which is asked last, does not answer.
 func (c *Consumer) watch(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	// What cannot be asked keeps its last value; the failure shows elsewhere.
+	c.watchLag(ctx)
 	if n, err := c.store.Quarantined(ctx); err == nil {
 		c.metrics.quarantine.Set(float64(n))
 	}
+}
+
+func (c *Consumer) watchLag(ctx context.Context) {
 	var waiting, held uint64
 	var age time.Duration
 	for _, s := range c.shards {
