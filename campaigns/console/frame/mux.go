@@ -128,6 +128,9 @@ func (m *Mux) Find(method, path string) (route *Route, params []Param, allow []s
 	for _, known := range methods {
 		if at.by[known] != nil {
 			allow = append(allow, known)
+			if known == "GET" {
+				allow = append(allow, "HEAD")
+			}
 		}
 	}
 	return nil, nil, allow

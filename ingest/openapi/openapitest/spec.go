@@ -63,7 +63,7 @@ func Parse(document []byte) (*Spec, error) {
 		for name, operation := range object(item) {
 			if method := strings.ToUpper(name); slices.Contains([]string{"GET", "POST", "DELETE"}, method) {
 				p.operations[method] = object(operation)
-			} else if name != "parameters" {
+			} else if name != "parameters" && name != "servers" {
 				return nil, fmt.Errorf("%s: %q is not known here", template, name)
 			}
 		}
