@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +15,8 @@ type dayTopic struct {
 	event atomic.Pointer[dayEvent]
 	wall  atomic.Pointer[wallEvent]
 
-	mu      sync.Mutex
-	behind  *event // the last age that ageOf gave
-	viewers []*viewer
+	audience
+	behind *event // the last age that ageOf gave, under the audience's lock
 }
 
 // dayEvent is the day's document encoded, shared by all who are sent it.
@@ -45,7 +43,7 @@ func (d *dayTopic) news(h *Hub) (day *render.Day, isNews bool) {
 func (d *dayTopic) send(h *Hub, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.viewers) == 0 {
+	if len(d.seats) == 0 {
 		return
 	}
 	day, isNews := d.news(h)
@@ -53,9 +51,7 @@ func (d *dayTopic) send(h *Hub, now time.Time) {
 		return
 	}
 	d.event.Store(encodeDay(day, now))
-	for _, v := range d.viewers {
-		v.rouse()
-	}
+	d.stir(h)
 }
 
 // ageOf is the age that those who see the day may be told: the board is behind the
@@ -78,7 +74,7 @@ func (d *dayTopic) ageOf(h *Hub, beats *beats) *event {
 func (d *dayTopic) showWall(h *Hub) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.viewers) == 0 {
+	if len(d.seats) == 0 {
 		return
 	}
 	have := d.wall.Load()
@@ -87,29 +83,23 @@ func (d *dayTopic) showWall(h *Hub) {
 		return
 	}
 	d.wall.Store(next)
-	for _, v := range d.viewers {
-		v.rouse()
-	}
+	d.stir(h)
 }
 
 // join takes a viewer in and sees to it that there is something to show. What stands
 // there may be from before the last one left.
-func (d *dayTopic) join(h *Hub, v *viewer) {
+func (d *dayTopic) join(h *Hub, s *seat) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.viewers = append(d.viewers, v)
-	v.inDay = len(d.viewers) - 1
+	d.sit(s)
 	d.wall.Store(h.encodeWall(campaigns.DayWall, d.wall.Load()))
-	if day, isNews := d.news(h); isNews && (len(d.viewers) == 1 || d.event.Load() == nil) {
+	if day, isNews := d.news(h); isNews && (len(d.seats) == 1 || d.event.Load() == nil) {
 		d.event.Store(encodeDay(day, h.cfg.Now()))
 	}
 }
 
-func (d *dayTopic) leave(v *viewer) {
+func (d *dayTopic) leave(s *seat) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	last := d.viewers[len(d.viewers)-1]
-	d.viewers[v.inDay], last.inDay = last, v.inDay
-	d.viewers[len(d.viewers)-1] = nil
-	d.viewers = d.viewers[:len(d.viewers)-1]
+	d.rise(s)
 }

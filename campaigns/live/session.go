@@ -8,11 +8,11 @@ import (
 	"spillway/ledger"
 )
 
-// sub is one campaign of a viewer who watches several topics.
+// sub is one campaign of a viewer. What was sent is noted for those who watch several
+// topics only.
 type sub struct {
-	viewer   *viewer
+	seat
 	topic    *topic
-	inTopic  int             // its place in topic.subs, under the topic's lock
 	position render.Position // of what was sent last
 	wall     *wallEvent      // sent last
 }
@@ -48,8 +48,8 @@ const joinedBytesMost = 32 << 10
 //
 // send is as in Watch. Errors before the first event: those of Latest.
 func (h *Hub) WatchMany(book ledger.Book, slugs []string, day bool, gone <-chan struct{}, send func(events []byte) error) error {
-	v := &viewer{book: book, wake: make(chan struct{}, 1), day: day, subs: make([]sub, len(slugs))}
-	h.joinMany(v, slugs)
+	v := &viewer{book: book, wake: make(chan struct{}, 1), subs: make([]sub, len(slugs))}
+	h.joinMany(v, slugs, day)
 	defer h.leaveMany(v)
 	s := &session{hub: h, v: v, send: send}
 	err := s.begin()
@@ -148,7 +148,7 @@ func (s *session) write() error {
 
 // gatherDay adds what is new of the day.
 func (s *session) gatherDay() {
-	if !s.v.day {
+	if s.v.day == nil {
 		return
 	}
 	if e := s.hub.day.event.Load(); e != s.day {
@@ -187,18 +187,14 @@ func (s *session) flush() error {
 	return err
 }
 
-// joinMany makes the viewer known to all its topics, and sees to their walls.
-func (h *Hub) joinMany(v *viewer, slugs []string) {
+// joinMany takes the viewer into all its topics' audiences.
+func (h *Hub) joinMany(v *viewer, slugs []string, day bool) {
 	for i, slug := range slugs {
-		s := &v.subs[i]
-		h.joinTopic(slug, func(tp *topic) {
-			*s = sub{viewer: v, topic: tp, inTopic: len(tp.subs)}
-			tp.subs = append(tp.subs, s)
-			tp.wall.Store(h.encodeWall(slug, tp.wall.Load()))
-		})
+		h.joinTopic(v, i, slug, true)
 	}
-	if v.day {
-		h.day.join(h, v)
+	if day {
+		v.day = &seat{viewer: v}
+		h.day.join(h, v.day)
 	}
 	h.join(v)
 }
@@ -206,15 +202,9 @@ func (h *Hub) joinMany(v *viewer, slugs []string) {
 func (h *Hub) leaveMany(v *viewer) {
 	h.leave(v)
 	for i := range v.subs {
-		s := &v.subs[i]
-		h.leaveTopic(s.topic, func(tp *topic) {
-			last := tp.subs[len(tp.subs)-1]
-			tp.subs[s.inTopic], last.inTopic = last, s.inTopic
-			tp.subs[len(tp.subs)-1] = nil
-			tp.subs = tp.subs[:len(tp.subs)-1]
-		})
+		h.leaveTopic(&v.subs[i], true)
 	}
-	if v.day {
-		h.day.leave(v)
+	if v.day != nil {
+		h.day.leave(v.day)
 	}
 }

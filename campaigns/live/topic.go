@@ -1,7 +1,6 @@
 package live
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,13 +16,14 @@ type topic struct {
 	// the first of them comes.
 	wall atomic.Pointer[wallEvent]
 
-	mu      sync.Mutex
-	news    *render.Total // noted and not encoded yet; nil for none
-	queued  bool          // is in the hub's dirty list
-	sentAt  time.Time     // when event was encoded
-	behind  *event        // the last age that ageOf gave
-	viewers []*viewer     // of this campaign alone
-	subs    []*sub        // of those who watch several topics
+	audience
+
+	// Guarded by the audience's lock.
+	news   *render.Total // noted and not encoded yet; nil for none
+	dirty  bool          // is in the hub's dirty list
+	sentAt time.Time     // when event was encoded
+	behind *event        // the last age that ageOf gave
+	many   int           // members who watch several topics, and so see the wall
 }
 
 // note keeps t to be sent, unless something as new was sent or noted already. It
@@ -38,18 +38,18 @@ func (tp *topic) note(t *render.Total) (enqueue bool) {
 		return false
 	}
 	tp.news = t
-	enqueue = !tp.queued
-	tp.queued = true
+	enqueue = !tp.dirty
+	tp.dirty = true
 	return enqueue
 }
 
-// send sends the news, unless the last event is younger than pace: then it returns
-// how long to wait, and the topic stays in the dirty list.
-func (tp *topic) send(h *Hub, now time.Time, pace time.Duration) (wait time.Duration) {
+// send sends the news, unless the last event is younger than EventEvery: then it
+// returns how long to wait, and the topic stays in the dirty list.
+func (tp *topic) send(h *Hub, now time.Time) (wait time.Duration) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	wait = tp.encode(h, now, pace)
-	tp.queued = wait > 0
+	wait = tp.encode(h, now)
+	tp.dirty = wait > 0
 	return wait
 }
 
@@ -59,7 +59,7 @@ func (tp *topic) send(h *Hub, now time.Time, pace time.Duration) (wait time.Dura
 func (tp *topic) ageOf(h *Hub, beats *beats) *event {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	if tp.encode(h, beats.at, beats.pace) == 0 { // it stays queued, with nothing left to send
+	if tp.encode(h, beats.at) == 0 { // it stays queued, with nothing left to send
 		return nil
 	}
 	if tp.behind == nil || tp.behind.at != beats.at {
@@ -69,27 +69,22 @@ func (tp *topic) ageOf(h *Hub, beats *beats) *event {
 	return tp.behind
 }
 
-// encode makes the news, if any, the newest event and wakes the viewers, or returns
-// how long to wait with it. The caller holds mu, so the age that is read here speaks
+// encode makes the news, if any, the newest event and has the viewers woken, or
+// returns how long to wait with it. The caller holds mu, so the age that is read here speaks
 // of nothing that is not noted.
-func (tp *topic) encode(h *Hub, now time.Time, pace time.Duration) (wait time.Duration) {
+func (tp *topic) encode(h *Hub, now time.Time) (wait time.Duration) {
 	t := tp.news
 	if t == nil {
 		return 0
 	}
-	if wait = tp.sentAt.Add(pace).Sub(now); wait > 0 {
+	if wait = tp.sentAt.Add(h.cfg.EventEvery).Sub(now); wait > 0 {
 		return wait
 	}
 	tp.news, tp.sentAt = nil, now
 	age := h.ages.Age(t.Book)
 	tp.event.Store(&event{at: now, age: age, position: t.Position(), bytes: t.AppendEvent(nil, age, now), total: t})
 	h.metrics.events.Inc()
-	for _, v := range tp.viewers {
-		v.rouse()
-	}
-	for _, s := range tp.subs {
-		s.viewer.rouse()
-	}
+	tp.stir(h)
 	return 0
 }
 
@@ -98,6 +93,3 @@ func (e *event) namedBytes() []byte {
 	e.once.Do(func() { e.named = e.total.AppendNamedEvent(nil, e.age, e.at) })
 	return e.named
 }
-
-// idle tells whether nobody watches. The caller holds mu.
-func (tp *topic) idle() bool { return len(tp.viewers) == 0 && len(tp.subs) == 0 }

@@ -9,18 +9,16 @@ import (
 
 // viewer is one connection that watches a campaign, or several topics.
 type viewer struct {
-	book  ledger.Book
-	topic *topic // nil for several: then subs and day are those
-	subs  []sub
-	day   bool
+	book ledger.Book
+	subs []sub
+	day  *seat // in the whole day's audience, nil for none
 	// wake has capacity 1: something may be new. What, the viewer looks up itself.
 	wake chan struct{}
 	// beat is the newest age not sent yet.
 	beat atomic.Pointer[event]
 
-	// Places in their slices, under the lock of the topic, the bucket and the day.
-	inTopic, inBucket, inDay int
-	bucket                   *bucket
+	inBucket int // its place in bucket.viewers, under the bucket's lock
+	bucket   *bucket
 }
 
 // rouse wakes the viewer; one that is awake already will look again.
@@ -43,21 +41,14 @@ func (v *viewer) rouse() {
 // send is called by this goroutine only, and keeps no reference to what it is
 // given. Errors before the first event: those of Latest.
 func (h *Hub) Watch(book ledger.Book, slug string, after *render.Position, gone <-chan struct{}, send func(event []byte) error) error {
-	v := &viewer{book: book, wake: make(chan struct{}, 1)}
-	h.joinTopic(slug, func(tp *topic) {
-		v.topic, v.inTopic = tp, len(tp.viewers)
-		tp.viewers = append(tp.viewers, v)
-	})
+	v := &viewer{book: book, wake: make(chan struct{}, 1), subs: make([]sub, 1)}
+	h.joinTopic(v, 0, slug, false)
 	h.join(v)
 	defer func() {
 		h.leave(v)
-		h.leaveTopic(v.topic, func(tp *topic) {
-			last := tp.viewers[len(tp.viewers)-1]
-			tp.viewers[v.inTopic], last.inTopic = last, v.inTopic
-			tp.viewers[len(tp.viewers)-1] = nil
-			tp.viewers = tp.viewers[:len(tp.viewers)-1]
-		})
+		h.leaveTopic(&v.subs[0], false)
 	}()
+	topic := v.subs[0].topic
 
 	// The age is read before the total, as everywhere. Joined before both: whatever
 	// changes from now on wakes this viewer.
@@ -87,7 +78,7 @@ func (h *Hub) Watch(book ledger.Book, slug string, after *render.Position, gone 
 		// The age first and the event second: an event that the age speaks of was
 		// there before it.
 		beat := v.beat.Swap(nil)
-		if e := v.topic.event.Load(); e != nil && e.position.After(position) {
+		if e := topic.event.Load(); e != nil && e.position.After(position) {
 			if err = h.write(send, e); err != nil {
 				break
 			}
@@ -124,8 +115,8 @@ func (h *Hub) ended(send func([]byte) error) error {
 
 // ageOf is the age that the viewer may be told instead of the book's, nil for that.
 func (v *viewer) ageOf(h *Hub, beats *beats) *event {
-	if v.topic != nil {
-		return v.topic.ageOf(h, beats)
+	if len(v.subs) == 1 && v.day == nil {
+		return v.subs[0].topic.ageOf(h, beats)
 	}
 	var least *event
 	take := func(e *event) {
@@ -136,14 +127,15 @@ func (v *viewer) ageOf(h *Hub, beats *beats) *event {
 	for i := range v.subs {
 		take(v.subs[i].topic.ageOf(h, beats))
 	}
-	if v.day {
+	if v.day != nil {
 		take(h.day.ageOf(h, beats))
 	}
 	return least
 }
 
-// joinTopic has a campaign's topic take somebody in, under its lock.
-func (h *Hub) joinTopic(slug string, take func(*topic)) {
+// joinTopic takes a viewer into a campaign's audience, as its i-th. With wall it sees
+// to that too.
+func (h *Hub) joinTopic(v *viewer, i int, slug string, wall bool) {
 	s := h.shard(slug)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,19 +146,28 @@ func (h *Hub) joinTopic(slug string, take func(*topic)) {
 	}
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	take(tp)
+	v.subs[i] = sub{seat: seat{viewer: v}, topic: tp}
+	tp.sit(&v.subs[i].seat)
+	if wall {
+		tp.many++
+		tp.wall.Store(h.encodeWall(slug, tp.wall.Load()))
+	}
 }
 
-// leaveTopic has a topic let somebody go, and forgets it after the last one.
-func (h *Hub) leaveTopic(tp *topic, drop func(*topic)) {
-	s := h.shard(tp.slug)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// leaveTopic lets a viewer go, and forgets the topic after the last one.
+func (h *Hub) leaveTopic(s *sub, wall bool) {
+	tp := s.topic
+	sh := h.shard(tp.slug)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	drop(tp)
-	if tp.idle() {
-		delete(s.topics, tp.slug)
+	tp.rise(&s.seat)
+	if wall {
+		tp.many--
+	}
+	if len(tp.seats) == 0 {
+		delete(sh.topics, tp.slug)
 	}
 }
 

@@ -26,12 +26,12 @@ func (h *Hub) encodeWall(campaign string, have *wallEvent) *wallEvent {
 	return &wallEvent{wall: w, gifts: gifts, bytes: render.AppendWallEvent(nil, w, gifts, h.board.Name)}
 }
 
-// showWall encodes the campaign's wall when it is another one, and wakes those who
-// see it. Who watches the campaign alone sees no wall.
+// showWall encodes the campaign's wall when it is another one, and has those who
+// see it woken. Who watches the campaign alone sees no wall.
 func (tp *topic) showWall(h *Hub) {
 	tp.mu.Lock()
 	defer tp.mu.Unlock()
-	if len(tp.subs) == 0 {
+	if tp.many == 0 {
 		return
 	}
 	have := tp.wall.Load()
@@ -40,9 +40,7 @@ func (tp *topic) showWall(h *Hub) {
 		return
 	}
 	tp.wall.Store(next)
-	for _, s := range tp.subs {
-		s.viewer.rouse()
-	}
+	tp.stir(h)
 }
 
 // Renewed takes news of the board: the walls that changed, and perhaps the day.
