@@ -56,7 +56,11 @@ func (r *Request) SetFlash(sentence string) {
 		return
 	}
 	if len(sentence) > flashBytesMax {
-		sentence = sentence[:flashBytesMax]
+		end := flashBytesMax
+		for !utf8.RuneStart(sentence[end]) {
+			end--
+		}
+		sentence = sentence[:end]
 	}
 	r.SetCookie(flashCookie, base64.RawURLEncoding.EncodeToString([]byte(sentence)), 0)
 }
