@@ -9,7 +9,6 @@ package postgres
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -20,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"spillway/campaigns/access"
-	"spillway/ledger/postgres/migration"
+	"spillway/ledger/postgres/session"
 )
 
 // Limits that the server enforces on our connections: nothing waits for ever.
@@ -41,12 +40,6 @@ const schema = "access"
 // ownersLock is the advisory lock under which users change, so that the last owner
 // is counted and the first one made by one transaction at a time ("owners" in ASCII).
 const ownersLock = 0x6f776e657273
-
-//go:embed migrations/*.sql
-var migrationFiles embed.FS
-
-// migrationLock is held by one migrating process ("migrate" in ASCII and an a).
-const migrationLock migration.Lock = 0x6d69677261746561
 
 // Config says where the database is.
 type Config struct {
@@ -85,27 +78,19 @@ func Open(config Config) (*Store, error) {
 	} {
 		c.ConnConfig.RuntimeParams[name] = value
 	}
+	migrates := c.ConnConfig.Copy()
+	c.AfterConnect = session.TakeRole
 	pool, err := pgxpool.NewWithConfig(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("open pool of users: %w", err)
 	}
-	return &Store{config: c.ConnConfig, pool: pool}, nil
+	return &Store{config: migrates, pool: pool}, nil
 }
 
 // Close ends all connections; it waits for those in use.
 func (s *Store) Close() { s.pool.Close() }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// Migrate brings the schema to this build's version. Several processes may call it
-// at once; they take turns. Errors: a database that cannot be reached, a migration
-// that fails.
-func (s *Store) Migrate(ctx context.Context) error {
-	if err := migration.Up(ctx, s.config, migrationLock, migrationFiles, schema); err != nil {
-		return fmt.Errorf("access: %w", err)
-	}
-	return nil
-}
 
 // Ping tells whether the database answers. Errors: access.ErrUnavailable.
 func (s *Store) Ping(ctx context.Context) error { return sorted("ping", s.pool.Ping(ctx)) }

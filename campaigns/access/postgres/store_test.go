@@ -108,6 +108,45 @@ func TestAudit_OnlyGrows(t *testing.T) {
 	}
 }
 
+// Where the installation has its role, the console works under it, and not even the
+// trigger is needed to keep it from changing the log.
+func TestMigrate_GivesTheRoleNoRightToChangeTheLog(t *testing.T) {
+	cluster := pgtest.Private(t) // roles are the cluster's
+	url := cluster.Database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "CREATE ROLE spillway_app"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := postgres.Open(postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for range 2 {
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u := add(t, s, "ann@example.org", access.Owner, "$hash")
+	session(t, s, u, false)
+	if err := s.Audit(t.Context(), byAnn); err != nil {
+		t.Error(err)
+	}
+	var may string
+	if err := conn.QueryRow(t.Context(), `SELECT string_agg(p, ' ') FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER}'::text[]) AS p
+		WHERE has_table_privilege('spillway_app', 'access.audit', p)`).Scan(&may); err != nil || may != "SELECT INSERT" {
+		t.Errorf("the role may %s, %v", may, err)
+	}
+	var working int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'spillway console'").Scan(&working); err != nil || working == 0 {
+		t.Errorf("%d connections, %v", working, err)
+	}
+}
+
 func TestLog_IsNarrowedAndPaged(t *testing.T) {
 	s, _ := open(t)
 	for _, e := range []access.Entry{
