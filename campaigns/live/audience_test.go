@@ -27,13 +27,13 @@ func TestWatch_ManyAreWokenInTurn(t *testing.T) {
 		begun := time.Now()
 		f.show(total("a", 2))
 		time.Sleep(100 * time.Millisecond)
-		for _, v := range all[:100] { // some have had their turn, some have not
+		for _, v := range all[:10] { // some have had their turn, some have not
 			_ = v.leave()
 		}
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 		windows := map[time.Duration]int{}
-		for i, v := range all[100:] {
+		for i, v := range all[10:] {
 			sent := v.take()
 			if kinds(sent) != "totals 1.2" {
 				t.Fatalf("viewer %d was sent %q", i, kinds(sent))
@@ -44,7 +44,7 @@ func TestWatch_ManyAreWokenInTurn(t *testing.T) {
 		for _, n := range windows {
 			most20 = max(most20, n)
 		}
-		if len(windows) < 5 || most20 > 3*most/50 { // those who leave have others woken out of turn
+		if len(windows) < 5 || most20 > 2*most/50+10 { // those who leave have others woken out of turn
 			t.Errorf("sent in bursts: %v", windows)
 		}
 		// News that goes on: each has an event every quarter of a second, and the newest.
@@ -53,7 +53,7 @@ func TestWatch_ManyAreWokenInTurn(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		synctest.Wait()
-		for i, v := range all[100:] {
+		for i, v := range all[10:] {
 			sent := v.take()
 			if len(sent) < 13 || len(sent) > 24 {
 				t.Errorf("viewer %d: %d events in four seconds", i, len(sent))
