@@ -90,16 +90,18 @@ func (s *Store) Each(ctx context.Context, q search.Query, visit func(*search.Row
 	if err := q.Validate(); err != nil {
 		return err
 	}
-	for over := false; !over; {
+	var l *looking
+	for l == nil || !l.over {
 		var found []search.Row
-		err := s.conn(ctx, func(conn *pgx.Conn) error {
-			l, err := newLooking(ctx, s, conn, &q)
-			if err != nil {
-				return err
+		err := s.conn(ctx, func(conn *pgx.Conn) (err error) {
+			if l == nil {
+				l, err = newLooking(ctx, s, conn, &q)
 			}
-			found, err = l.step(ctx, exportStep)
-			over = l.over
-			q.After = l.at.cursor()
+			if err == nil {
+				l.conn = conn
+				found, err = l.step(ctx, exportStep)
+				l.found = nil // for pages
+			}
 			return err
 		})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -25,7 +26,16 @@ import (
 	"spillway/ledger/search/postgres"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+// checks is how many tries a property gets where nobody says otherwise: each is some
+// hundred statements.
+const checks = "40"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		panic(err)
+	}
+	os.Exit(pgtest.Main(m))
+}
 
 // fataler is a test, or a property's try.
 type fataler interface {
