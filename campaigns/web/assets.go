@@ -49,6 +49,10 @@ var sameFolder = regexp.MustCompile(`(["'])\./([a-z0-9-]+\.js)(["'])`)
 // theAssets are the same for every Web of a process, and compressing them takes a while.
 var theAssets = sync.OnceValues(loadAssets)
 
+// remarks are the lines of a script that only say something, a fifth of what would
+// travel. No script has a text of several lines, where such a line could be data.
+var remarks = regexp.MustCompile(`(?m)^[ \t]*//.*\n`)
+
 // loadAssets reads the embedded files. Scripts import each other, in circles too, so
 // they share one hash, over all of them.
 func loadAssets() (*assets, error) {
@@ -83,7 +87,7 @@ func loadAssets() (*assets, error) {
 	}
 	for name, body := range files {
 		if path.Ext(name) == ".js" {
-			if body, err = a.link(name, body); err != nil {
+			if body, err = a.link(name, remarks.ReplaceAll(body, nil)); err != nil {
 				return nil, err
 			}
 		}

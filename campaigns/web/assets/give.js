@@ -151,7 +151,7 @@ form.addEventListener("submit", async (e) => {
       refresh(gift); // another tab may have been quicker
       if (!gift.payment) update(gift, { payment });
     }
-    begin(gift, joined);
+    begin(gift, { tapped: true, joined });
   } catch (error) {
     if (!(error instanceof CardFault)) throw error;
     if (!error.shown) complain(error.message);
@@ -163,13 +163,13 @@ form.addEventListener("submit", async (e) => {
 });
 
 // begin shows the gift in place of the form.
-function begin(gift, joined) {
+function begin(gift, how) {
   const panel = find("[data-status]");
   show(form, false);
   show(find("[data-basket]"), false);
   show(find("[data-basket-empty]"), false);
   follow(panel, gift, {
-    joined,
+    ...how,
     accepted() {
       find("[data-card]", form).replaceChildren(); // and the card with it
       card = opening = null;
@@ -178,7 +178,8 @@ function begin(gift, joined) {
     againText: campaign ? "Give again" : "See the campaigns",
     // again gives the form back, for another gift.
     again() {
-      update(gift, { left: true });
+      if (gift.id) update(gift, { left: true });
+      else forget(gift);
       if (campaign) location.reload();
       else location.assign("/");
     },

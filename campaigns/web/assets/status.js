@@ -20,19 +20,22 @@ const hiddenMs = 15 * second;
 const bankMs = 12 * second;
 // How long a gift whose answer was lost is looked for before we say that it is not there.
 const searchMs = 120 * second;
-
+// How long a gift that was begun goes on by itself when its page is opened again, in ms.
+// Later its donor is asked: nobody expects a charge for what was given up yesterday.
+const resumeMs = 30 * 60 * second;
 // How long the ledger may be silent before we say so: a new gift is on its way to it.
 const staleMs = 10 * second;
 
 const over = ["succeeded", "refunded", "canceled", "disputed"];
 
 // follow shows the gift in root, sending it first when that has not been done, until stop
-// is called. hooks: accepted(gift), refused(problem, gift), again() for another gift, with againText on its button, and
-// joined when the same wish was sent before.
+// is called. hooks: accepted(gift), refused(problem, gift), again() for another gift, with
+// againText on its button; joined when the same wish was sent before; tapped when the
+// donor has just sent it, and looks here next.
 export function follow(root, gift, hooks = {}) {
   const stopped = new AbortController();
   const { signal } = stopped;
-  const act = { busy: "", since: 0, confirmed: "", asked: -1, note: "" };
+  const act = { busy: "", since: 0, confirmed: "", asked: -1, note: "", fault: "" };
   let state = null; // what the service said last
   let shown = ""; // key of the view
   let poke = () => {}; // ends the present wait
@@ -46,16 +49,19 @@ export function follow(root, gift, hooks = {}) {
   // draw shows a view. The same view again changes its words only, so that what is being
   // typed stays and nothing is read out twice.
   function draw(view) {
-    const words = [view.text, act.note, hooks.joined && "You sent it before; it is one gift."].filter(Boolean).join(" ");
+    const words = [view.text, act.fault, act.note, hooks.joined && "You sent it before; it is one gift."].filter(Boolean).join(" ");
     if (view.key !== shown) {
-      const held = !shown || root.contains(document.activeElement) || document.activeElement === document.body;
+      const held = root.contains(document.activeElement) || (hooks.tapped && document.activeElement === document.body);
       shown = view.key;
       const title = el("h2", { tabindex: "-1", class: "status-title" }, view.title);
       root.className = "status " + (view.mood || "");
       root.dataset.state = view.key.split(" ")[0];
       root.replaceChildren(steps(view.step), title, el("p", { class: "status-text" }, words), ...(view.parts ? view.parts().flat().filter(Boolean) : []));
       root.hidden = false;
-      if (held) title.focus({ preventScroll: shown === "sending" });
+      if (held) {
+        title.focus({ preventScroll: true });
+        root.scrollIntoView({ block: "nearest" });
+      }
     } else {
       const p = root.querySelector(".status-text");
       const before = p.textContent;
@@ -71,6 +77,10 @@ export function follow(root, gift, hooks = {}) {
   const redraw = () => alive() && draw(view());
 
   function view() {
+    if (!gift.id && act.resting) {
+      return { key: "begun", mood: "warn", title: "You have begun a gift", text: `That was on ${moment(gift.at)}, and we do not know whether it arrived. Sent again it is still one gift, charged once.`,
+        parts: () => [summary(gift), el("div", { class: "actions" }, el("button", { type: "button", class: "big", click: () => act.resting() }, "Send it again"), again())] };
+    }
     if (!gift.id) return { key: "sending", step: 0, title: "Sending your gift", text: "Please keep this page open for a moment.", parts: () => [summary(gift)] };
     if (!state) return { key: "asking", step: 0, title: "Your gift", text: "We are looking up where it stands." };
     if (state.missing) return missing(gift, state, hooks);
@@ -80,7 +90,7 @@ export function follow(root, gift, hooks = {}) {
     }
     if (!("amount_minor" in state)) {
       // The ledger has not told yet; what is known is what was said when it was accepted.
-      if (gift.token && state.stale) return { key: "accepted early", step: 1, title: "We have your gift", text: "It is safe with us. Your card will be charged soon; there is nothing more to do.", parts: () => [gift.lines.length > 0 && summary(gift), ownLink(gift)] };
+      if (gift.token && state.stale) return { key: "accepted", step: 1, title: "We have your gift", text: "It is safe with us. Your card will be charged soon; there is nothing more to do.", parts: () => [gift.lines.length > 0 && summary(gift), ownLink(gift)] };
       return publicView(state);
     }
     const key = state.status + " " + state.attempt_no;
@@ -108,6 +118,7 @@ export function follow(root, gift, hooks = {}) {
         if (act.busy === "attempt") return { key: key + " sending", step: 1, title: "Trying your card", text: "We are sending it.", parts: () => [...facts()] };
         if (gift.attempt?.taken && gift.attempt.no >= state.attempt_no) return { key: key + " taken", step: 1, title: "We have your other card", text: "It will be charged soon; there is nothing more to do.", parts: () => [...facts()] };
         if (cancelAsked) return { key: key + "asked", title: "Canceling", text: "We have your cancellation.", parts: () => [...facts()] };
+        if (act.enough) return { key: key + " enough", mood: "bad", title: "Your gift was not charged", text: state.status_text, parts: () => [...facts(), again()] };
         return { key, mood: state.reason === "card_needed" ? "warn" : "bad",
           title: state.reason === "card_needed" ? "We need your card once more" : "Your gift was not charged", text: state.status_text,
           parts: () => [anotherCard(), ...facts(), cancelButton()] };
@@ -135,10 +146,14 @@ export function follow(root, gift, hooks = {}) {
 
   async function cancel() {
     act.asked = state.attempt_no;
+    act.fault = "";
     redraw();
     const answer = await insist(() => call("DELETE", "/v1/donations/" + gift.id, { token: gift.token, signal }), waiting, signal);
-    act.note = answer.ok ? "" : answer.body.detail || "";
-    if (!answer.ok) act.asked = -1;
+    act.note = "";
+    if (!answer.ok) {
+      act.asked = -1;
+      act.fault = answer.body.detail || "";
+    }
     awake();
     redraw();
   }
@@ -149,6 +164,7 @@ export function follow(root, gift, hooks = {}) {
     const asked = question();
     if (!action || act.busy) return;
     act.busy = "bank";
+    act.fault = "";
     try {
       if (await confirm(action, gift)) {
         act.confirmed = asked;
@@ -156,7 +172,7 @@ export function follow(root, gift, hooks = {}) {
         sleep(bankMs + second, signal).then(redraw);
       }
     } catch (e) {
-      act.note = e instanceof CardFault ? e.message : "That did not work. Please try again.";
+      act.fault = e instanceof CardFault ? e.message : "That did not work. Please try again.";
     }
     act.busy = "";
     awake();
@@ -176,13 +192,14 @@ export function follow(root, gift, hooks = {}) {
       e.preventDefault();
       if (!card || act.busy) return;
       act.busy = "card";
+      act.fault = "";
       error.hidden = true;
       try {
         await card.check();
         // Stored before it is sent, as the gift itself was.
         refresh(gift);
         if (gift.attempt?.no !== state.attempt_no) {
-          update(gift, { attempt: { key: freshKey(), no: state.attempt_no, payment: await card.token() } });
+          update(gift, { attempt: { key: freshKey(), no: state.attempt_no, at: Date.now(), payment: await card.token() } });
         }
         await sendAttempt();
       } catch (fault) {
@@ -201,7 +218,9 @@ export function follow(root, gift, hooks = {}) {
     const answer = await insist(() => call("POST", `/v1/donations/${gift.id}/attempts`, { token: gift.token, key: attempt.key, body: { payment: attempt.payment }, signal }), waiting, signal);
     if (!alive()) return;
     act.busy = "";
-    act.note = answer.ok || answer.body.code === "attempt_not_failed" ? "" : answer.body.detail || "";
+    act.note = "";
+    act.fault = answer.ok || answer.body.code === "attempt_not_failed" ? "" : answer.body.detail || "";
+    act.enough = answer.body.code === "too_many_attempts";
     update(gift, { attempt: answer.ok ? { no: attempt.no, taken: true } : null });
     awake();
     redraw();
@@ -214,6 +233,7 @@ export function follow(root, gift, hooks = {}) {
     act.note = offline ? "You are offline. This goes on by itself when you are back."
       : answer.status === 0 ? `We cannot reach the service. We try again by ourselves in ${soon} s.`
       : answer.status === 429 ? `Many gifts come from your network. We try again by ourselves in ${soon} s.`
+      : answer.status !== 503 ? `Something does not work on our side. We try again by ourselves in ${soon} s.`
       : `Many people are giving right now. We try again by ourselves in ${soon} s; you need not do anything.`;
     redraw();
   }
@@ -238,7 +258,7 @@ export function follow(root, gift, hooks = {}) {
     }
     if (gift.doubt && answer.body.token) {
       // Refused now, but an earlier try may have arrived: the state alone decides.
-      update(gift, { id: answer.body.donation_id, token: answer.body.token, search: Date.now() });
+      update(gift, { id: answer.body.donation_id, token: answer.body.token, search: Date.now(), why: answer.body.detail });
       return true;
     }
     stop();
@@ -250,11 +270,15 @@ export function follow(root, gift, hooks = {}) {
   function see(answer) {
     if (!alive()) return;
     if (answer.ok) {
-      state = answer.body;
-      act.stale = state.stale ? act.stale || Date.now() : 0;
+      // While the ledger cannot be asked, what it told before is the newest that is known.
+      if (!answer.body.stale || !state || !("amount_minor" in state)) state = answer.body;
+      act.stale = answer.body.stale ? act.stale || Date.now() : 0;
       act.note = act.stale && Date.now() - act.stale > staleMs ? "We cannot ask for news at the moment; this is what we knew last." : "";
       if (gift.attempt?.taken && state.attempt_no > gift.attempt.no) update(gift, { attempt: null });
-      if (gift.body) update(gift, { body: undefined, told: true });
+      if (!gift.told) {
+        update(gift, { body: undefined, told: true });
+        hooks.accepted?.(gift);
+      }
       if (gift.status !== state.status) update(gift, { status: state.status });
     } else if (answer.status === 404 || answer.status === 401) {
       state = { missing: answer.status, retryable: answer.body.retryable };
@@ -302,9 +326,18 @@ export function follow(root, gift, hooks = {}) {
   }
 
   async function run() {
+    if (!gift.id && !hooks.tapped && Date.now() - gift.at > resumeMs) {
+      await new Promise((resolve) => {
+        act.resting = resolve;
+        redraw();
+      });
+      act.resting = null;
+    }
     if (!gift.id && !(await send())) return;
     redraw();
-    if (gift.attempt?.payment) sendAttempt(); // it was stored, and perhaps never sent
+    const { attempt } = gift; // stored, and perhaps never sent
+    if (attempt?.payment && Date.now() - attempt.at < resumeMs) sendAttempt();
+    else if (attempt?.payment) update(gift, { attempt: null });
     await watch();
   }
 
@@ -346,7 +379,7 @@ function missing(gift, state, hooks) {
   const again = hooks.again && el("button", { type: "button", class: "plain", click: hooks.again }, hooks.againText);
   if (!gift.search && !state.retryable) return { key: "404", mood: "bad", title: "We do not know this gift", text: "Check that the whole link was copied." };
   if (Date.now() - (gift.search || 0) < searchMs) return { key: "search", step: 0, title: "Looking for your gift", text: "An answer was lost on its way. We are finding out whether your gift arrived." };
-  return { key: "lost", mood: "warn", title: "Your gift did not arrive", text: "We looked for it for two minutes and did not find it. Nothing was charged so far.", parts: () => [ownLink(gift), again] };
+  return { key: "lost", mood: "warn", title: "Your gift did not arrive", text: `We looked for it for two minutes and did not find it; nothing was charged so far. ${gift.why || ""}`, parts: () => [ownLink(gift), again] };
 }
 
 const partly = (state) => state.refunded_minor > 0 && `Your donation has been paid; ${money(state.refunded_minor, state.currency)} of it has been given back to you.`;
