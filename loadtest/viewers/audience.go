@@ -89,6 +89,7 @@ type Audience struct {
 	events  atomic.Int64
 	bytes   atomic.Int64
 	lost    atomic.Int64
+	rounds  atomic.Int64 // of samples
 	leaving atomic.Bool
 	record  atomic.Bool // ages count
 }
@@ -172,6 +173,12 @@ func (v *viewer) connect(ctx context.Context, dialer *net.Dialer, host, path str
 		return fmt.Errorf("GET %s: status %d", path, answer.StatusCode)
 	}
 	return v.conn.SetDeadline(time.Time{})
+}
+
+// Progress tells, while Watch goes on, how many events came, how many streams were
+// lost, and how often everybody's age was looked at.
+func (a *Audience) Progress() (events, lost, rounds int64) {
+	return a.events.Load(), a.lost.Load(), a.rounds.Load()
 }
 
 // Close ends all streams.
@@ -285,5 +292,6 @@ func (a *Audience) sample(ctx context.Context, begin <-chan struct{}) {
 				_ = a.sampled.RecordValue(age(time.UnixMicro(micros), time.Now())) // in range, as above
 			}
 		}
+		a.rounds.Add(1)
 	}
 }
