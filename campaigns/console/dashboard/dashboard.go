@@ -78,7 +78,7 @@ const (
 	askTimeout = 1500 * time.Millisecond
 	// retryPause is the time before news that gave up are asked for again.
 	retryPause = time.Second
-	// giftsWindow is what gifts per minute are counted over.
+	// giftsWindow is what gifts per minute are a mean of: what is shown does not dance.
 	giftsWindow = time.Minute
 )
 

@@ -27,7 +27,7 @@ type Tile struct{ Key, Title string }
 
 // The tiles: the day, and the machine in the order of a donation's way.
 var (
-	dayTiles     = []Tile{{"raised", "Raised"}, {"pledged", "Pledged"}, {"gifts", "Gifts in the last minute"}, {"donors", "Donors"}}
+	dayTiles     = []Tile{{"raised", "Raised"}, {"pledged", "Pledged"}, {"gifts", "Gifts a minute"}, {"donors", "Donors"}}
 	machineTiles = []Tile{
 		{"accepted", "Accepted"}, {"ack", "Acknowledged, 99 of 100 within"}, {"refusals", "Refused"}, {"lag", "Recording behind by"},
 		{"stale", "Totals' age"}, {"viewers", "Watching live"}, {"queue", "Waiting to be charged"}, {"charges", "Charged"},

@@ -171,7 +171,7 @@ func newMoment(v *view) *Moment {
 	m.LagMS = age.Lag(v.Now).Milliseconds()
 	m.Stale = age.Lag(v.Now) > campaigns.StaleBound
 	m.AsOf = moment(v.AsOf)
-	if v.Wall != nil {
+	if v.Wall != nil && v.Wall.AsOf.Unix() > 0 { // while they are being counted it is not known how many they are
 		m.Donors, m.DonorsAsOf = &v.Wall.Donors, moment(v.Wall.AsOf)
 	}
 	m.FrontEnds.Refusals = map[string]float64{}

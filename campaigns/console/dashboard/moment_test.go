@@ -35,6 +35,14 @@ func TestMoment_WhatNobodyTellsIsNotZero(t *testing.T) {
 	}
 }
 
+func TestMoment_DonorsThatAreBeingCountedAreNotKnown(t *testing.T) {
+	for _, asOf := range []time.Time{{}, time.Unix(0, 0)} {
+		if m := newMoment(&view{Now: noon, Wall: &campaigns.Wall{Donors: 3, AsOf: asOf}}); m.Donors != nil || figures(m)["donors"].Text != nobodyTells {
+			t.Errorf("as of %v there are %v", asOf, m.Donors)
+		}
+	}
+}
+
 func TestMoment_AddsUpThoseWhoSpeak(t *testing.T) {
 	silent := process(front("c", 1))
 	silent.HeardAt = noon.Add(-status.SilentAfter - time.Second)

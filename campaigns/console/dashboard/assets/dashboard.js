@@ -31,10 +31,8 @@ const write = {
   count: (v) => whole.format(v),
   rate: (v) => (v < 10 ? fine : whole).format(v) + "/s",
   ms: (v) => (v < 1000 ? whole.format(v) + " ms" : v < 60000 ? fine.format(v / 1000) + " s" : fine.format(v / 60000) + " min"),
-  money: (v) => {
-    const digits = Number(board.dataset.exponent);
-    return new Intl.NumberFormat(undefined, { style: "currency", currency: board.dataset.currency || "USD", maximumFractionDigits: digits, minimumFractionDigits: 0 }).format(v / 10 ** digits);
-  },
+  // Pictures leave the cents to the figures.
+  money: (v) => new Intl.NumberFormat(undefined, { style: "currency", currency: board.dataset.currency || "USD", maximumFractionDigits: 0 }).format(v / 10 ** Number(board.dataset.exponent)),
 };
 
 // The largest round number that a scale ends with, not below v.
