@@ -154,6 +154,42 @@ func TestGive_LostAnswerAndOverloadAreTriedAgain(t *testing.T) {
 	p.sameKey(t, 4)
 }
 
+func TestGive_RefusedAfterALostAnswerTheStateDecides(t *testing.T) {
+	t.Parallel()
+	slug := newCampaign(t)
+	p := newProxy(t, cut, deny)
+	b := newTab(t, p.url, "/c/"+slug)
+	b.unreachable = true
+	b.card(goodCard)
+	b.click("[data-submit]")
+	b.thanked()
+	wantGiven(t, slug, 1, 5000)
+	p.sameKey(t, 2)
+}
+
+func TestGive_WhatWasGivenUpIsAskedForAndNotSent(t *testing.T) {
+	t.Parallel()
+	slug := newCampaign(t)
+	p := newProxy(t)
+	b := newTab(t, p.url, "/c/"+slug)
+	// A gift that this browser began two hours ago, whose answer never came.
+	value[bool](b, `(() => {
+		const body = {currency: "USD", lines: [{campaign: `+quoted(slug)+`, amount_minor: 700}], fee_cover_minor: 0, donor: {anonymous: false, hide_amount: false}};
+		const gift = {key: "given-up-`+slug+`-xxxxxxxx", scope: "c/`+slug+`", at: Date.now() - 2 * 3600e3, mark: "x", body, currency: "USD", lines: body.lines, amount: 700,
+			payment: {confirmation_token: "ctoken_card_visa_`+slug+`"}, doubt: true};
+		localStorage.setItem("spillway.gift." + gift.key, JSON.stringify(gift));
+		return true;
+	})()`)
+	b.go_("/c/" + slug)
+	b.state("begun")
+	if n := p.posts.Load(); n != 0 {
+		t.Errorf("%d requests were sent without being asked for", n)
+	}
+	b.clickText("Send it again")
+	b.thanked()
+	wantGiven(t, slug, 1, 700)
+}
+
 func TestGive_SecondTabWithTheSameWishIsTheSameGift(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ const (
 	busy         // the proxy answers 503 itself, once, and asks to come back
 	hold         // the answer waits until the proxy is told to let go
 	refused      // 429
+	deny         // the service carries it out, and the donor is told that it was refused
 )
 
 // proxy stands between a browser and the service, on a port of its own, and treats the
@@ -142,6 +144,14 @@ func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *
 	switch does {
 	case cut:
 		return errCut
+	case deny:
+		var said struct{ ID, Token string }
+		if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
+			return err
+		}
+		body := fmt.Sprintf(`{"title":"The campaign is not open","detail":"It has ended.","status":409,"code":"campaign_not_open","donation_id":%q,"token":%q}`, said.ID, said.Token)
+		_, err := fmt.Fprintf(client, "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		return err
 	case hold:
 		close(p.held)
 		select {
