@@ -67,6 +67,7 @@ type Console struct {
 	logins     *throttle
 	accounts   *throttle
 	failed     chan access.Entry
+	kept       kept
 	metrics    *metrics
 	streams    streams
 	// away is the database's: true while it does not answer.
@@ -159,6 +160,9 @@ func (c *Console) takeCare(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+			defer cancel()
+			c.writeKept(last)
 			return
 		case e := <-c.failed:
 			if err := c.deps.Store.Audit(ctx, e); err != nil && ctx.Err() == nil {
@@ -172,6 +176,9 @@ func (c *Console) takeCare(ctx context.Context) {
 				return
 			}
 			c.databaseAway(err != nil)
+			if err == nil {
+				c.writeKept(ctx)
+			}
 			if now := c.now(); err == nil && now.Sub(swept) >= sweepEvery {
 				swept = now
 				c.remembered.sweep(now)

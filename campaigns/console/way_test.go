@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -134,7 +135,19 @@ func TestCrossSite_IsRefused(t *testing.T) {
 // changes, and all is well again when it is back.
 func TestDatabaseAway_IsSaidAndHeals(t *testing.T) {
 	cluster := pgtest.Private(t)
-	r := serve(t, cluster.Database(t), probe{})
+	change := frame.Route{Method: "POST", Path: "/admin/v1/change", Needs: access.Switch, Handle: func(r *frame.Request) error {
+		if err := r.Audit("test.change", "", ""); err != nil {
+			return err
+		}
+		return r.NoContent()
+	}}
+	turn := frame.Route{Method: "POST", Path: "/admin/v1/turn", Needs: access.Switch, Handle: func(r *frame.Request) error {
+		if err := r.AuditSoon("test.turn", "live", "off"); err != nil {
+			return err
+		}
+		return r.NoContent()
+	}}
+	r := serve(t, cluster.Database(t), probe{}, routes{change, turn})
 	u := r.user("ann@example.org", access.Owner)
 	in, stranger := r.session(u), r.session(u)
 	look := func(cookies map[string]string) answer {
@@ -152,6 +165,8 @@ func TestDatabaseAway_IsSaidAndHeals(t *testing.T) {
 		r.advance(4 * time.Minute)
 		wantStatus(t, "who was there", look(in), 200)
 	}
+	wantStatus(t, "a change", r.do(ask{method: "POST", path: change.Path, cookies: in}), 503)
+	wantStatus(t, "a switch", r.do(ask{method: "POST", path: turn.Path, cookies: in}), 204)
 	got := look(stranger)
 	wantStatus(t, "who was not", got, 503)
 	if got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"code":"unavailable"`) {
@@ -174,6 +189,10 @@ func TestDatabaseAway_IsSaidAndHeals(t *testing.T) {
 		}
 		if got := r.do(ask{method: "GET", path: "/admin/users", cookies: in}); got.status != 200 || strings.Contains(got.body, "data-away>") {
 			return errors.New("pages go on saying that the database is away")
+		}
+		all, err := r.store.Log(t.Context(), access.LogQuery{Action: "test.", Limit: 10})
+		if err != nil || len(all) != 1 || all[0].Action != "test.turn" || all[0].Name != u.Email || !strings.Contains(all[0].Detail, "while the database was away") {
+			return fmt.Errorf("the log has %+v, %v", all, err)
 		}
 		return nil
 	})

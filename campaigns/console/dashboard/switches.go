@@ -68,7 +68,7 @@ func (s *Section) turn(r *frame.Request) error {
 	if in.On {
 		word = "on"
 	}
-	if err := r.Audit("switch."+word, which.name, in.Reason); err != nil {
+	if err := r.AuditSoon("switch."+word, which.name, in.Reason); err != nil {
 		return err
 	}
 	next, err := s.publishSwitch(r, which, !in.On)

@@ -28,6 +28,9 @@ type Surroundings struct {
 	Log     *slog.Logger
 	// Audit writes one entry, durably, before it returns.
 	Audit func(context.Context, access.Entry) error
+	// Keep holds an entry in memory until the database is back, and writes it then.
+	// Errors: access.ErrUnavailable when it holds too many. Nil keeps none.
+	Keep func(access.Entry) error
 	// Shell puts a page's content into the console's layout.
 	Shell func(*Request, Content) ([]byte, error)
 	// Stream registers a stream that may last so long: a context that ends with it or
@@ -130,8 +133,36 @@ func (r *Request) Audit(action, subject, detail string) error {
 	if !access.ValidAction(action) {
 		return fmt.Errorf("%w: %q is not an action of the audit log", access.ErrInvalid, action)
 	}
-	return r.s.Audit(r.s.Context, access.Entry{At: r.s.Now, Actor: r.Principal.User, Name: r.Principal.Name, Network: r.s.Network,
-		Action: action, Subject: subject, Detail: detail})
+	return r.s.Audit(r.s.Context, r.entry(action, subject, detail))
+}
+
+func (r *Request) entry(action, subject, detail string) access.Entry {
+	return access.Entry{At: r.s.Now, Actor: r.Principal.User, Name: r.Principal.Name, Network: r.s.Network,
+		Action: action, Subject: subject, Detail: detail}
+}
+
+// auditWait is how long AuditSoon waits for the database.
+const auditWait = 500 * time.Millisecond
+
+// AuditSoon is Audit for the few changes that must not wait for the database, because
+// they take load off it and are known elsewhere too: switches. While it does not
+// answer the entry is held in memory, with the time at which it was made, and written
+// when it is back; a process that dies before loses it.
+//
+// Errors: access.ErrUnavailable, when too many are held already.
+func (r *Request) AuditSoon(action, subject, detail string) error {
+	if !access.ValidAction(action) {
+		return fmt.Errorf("%w: %q is not an action of the audit log", access.ErrInvalid, action)
+	}
+	ctx, cancel := context.WithTimeout(r.s.Context, auditWait)
+	defer cancel()
+	e := r.entry(action, subject, detail)
+	err := r.s.Audit(ctx, e)
+	if err == nil || r.s.Keep == nil || !errors.Is(err, access.ErrUnavailable) {
+		return err
+	}
+	e.Detail += " (at " + e.At.UTC().Format(time.RFC3339) + ", while the database was away)"
+	return r.s.Keep(e)
 }
 
 // Status sets the status of the Page that follows; 200 without it.

@@ -133,6 +133,31 @@ func TestAudit_AddsWho(t *testing.T) {
 	}
 }
 
+func TestAuditSoon_KeepsWhatCannotBeWrittenNow(t *testing.T) {
+	var kept []access.Entry
+	away := true
+	r := frame.NewRequest(&fasthttp.RequestCtx{}, nil, frame.Surroundings{
+		Context: context.Background(), Now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		Audit: func(context.Context, access.Entry) error {
+			if away {
+				return access.ErrUnavailable
+			}
+			return nil
+		},
+		Keep: func(e access.Entry) error { kept = append(kept, e); return nil },
+	})
+	if err := r.AuditSoon("switch.off", "live", "too many"); err != nil || len(kept) != 1 || kept[0].Detail != "too many (at 2026-11-22T12:00:00Z, while the database was away)" {
+		t.Errorf("%v, %+v", err, kept)
+	}
+	away = false
+	if err := r.AuditSoon("switch.on", "live", ""); err != nil || len(kept) != 1 {
+		t.Errorf("%v, %+v", err, kept)
+	}
+	if err := r.AuditSoon("Switched", "live", ""); !errors.Is(err, access.ErrInvalid) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestPage_SendsNothingOfATemplateThatFails(t *testing.T) {
 	files := fstest.MapFS{"t/page.html": {Data: []byte(`{{money .Minor "USD"}} {{plural .N "gift" "gifts"}} {{when .At}} {{asset "x.js"}} {{.Name}} {{template "line"}}`)},
 		"t/line.html": {Data: []byte(`{{define "line"}}line{{end}}`)}, "a/x.js": {Data: []byte(strings.Repeat("alert(1);", 50))}}
