@@ -203,6 +203,16 @@ func TestDocument_HasEverything(t *testing.T) {
 	}
 }
 
+func TestDocument_OfNothingIsWithinTheContract(t *testing.T) {
+	w := newWorld()
+	s := w.section(t)
+	for _, path := range []string{"/admin/v1/dashboard", "/admin/v1/switches", "/admin/v1/pace"} {
+		if _, err := w.ask(t, s, "GET", path, ""); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestTick_AnotherCurrencyBeginsAnew(t *testing.T) {
 	w := newWorld()
 	s := w.section(t)

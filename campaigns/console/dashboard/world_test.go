@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"spillway/campaigns/access"
 	"spillway/campaigns/console/frame"
 	"spillway/campaigns/status"
+	"spillway/ingest/openapi/openapitest"
 	"spillway/ledger/payments"
 )
 
@@ -180,7 +182,32 @@ func (w *world) ask(t testing.TB, s *Section, method, path, body string) (*fasth
 			return ctx, cancel, true
 		},
 	})
-	return ctx, route.Handle(r)
+	err := route.Handle(r)
+	if err == nil && frame.IsJSON(path) {
+		w.hold(t, method, path, body, ctx)
+	}
+	return ctx, err
+}
+
+// hold holds a request and its answer to the public contract.
+func (w *world) hold(t testing.TB, method, path, body string, ctx *fasthttp.RequestCtx) {
+	t.Helper()
+	spec := openapitest.Load(t)
+	a := openapitest.Answer{Method: method, Target: path, Status: ctx.Response.StatusCode(),
+		Header: http.Header{"Content-Type": {string(ctx.Response.Header.ContentType())}}}
+	if !ctx.Response.IsBodyStream() {
+		a.Body = ctx.Response.Body()
+	}
+	faults, known := spec.Check(a)
+	if !known {
+		t.Errorf("%s %s is not in the contract", method, path)
+	}
+	if body != "" {
+		faults = append(faults, spec.CheckRequest(method, path, []byte(body))...)
+	}
+	for _, f := range faults {
+		t.Errorf("%s %s: the contract: %s", method, path, f)
+	}
 }
 
 // reply decodes the JSON of an answer.

@@ -78,11 +78,11 @@ func (s *Spec) check(schema map[string]any, v any, at string, members map[string
 			}
 		}
 	case json.Number:
-		n, err := v.Int64()
-		if least, ok := schema["minimum"].(int); ok && (err != nil || n < int64(least)) {
+		n, err := v.Float64() // bounds are small, so that none is lost in it
+		if least, ok := schema["minimum"].(int); ok && (err != nil || n < float64(least)) {
 			fault("%s, %d at least", v, least)
 		}
-		if most, ok := schema["maximum"].(int); ok && (err != nil || n > int64(most)) {
+		if most, ok := schema["maximum"].(int); ok && (err != nil || n > float64(most)) {
 			fault("%s, %d at most", v, most)
 		}
 	}
