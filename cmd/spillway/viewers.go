@@ -146,7 +146,19 @@ func (c *viewersCommand) known(ctx context.Context, running bench.Running, slug 
 func (c *viewersCommand) give(ctx context.Context, s *screen, running bench.Running, slugs []string, what string) (*viewers.Given, error) {
 	s.say(fmt.Sprintf("%s: %d donations/s for %v", what, c.Rate, c.For))
 	donors := viewers.Donors{Target: running.HTTP, Credential: running.Credential, Campaigns: slugs, PerSecond: c.Rate, For: c.For, Settle: viewersSettle}
-	return donors.Give(ctx, fmt.Sprint(time.Now().UnixNano()))
+	before, err := viewers.CPUOf(ctx, running.Ops)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	given, err := donors.Give(ctx, fmt.Sprint(begun.UnixNano()))
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(begun)
+	after, err := viewers.CPUOf(ctx, running.Ops)
+	given.Cores = (after - before) / took.Seconds()
+	return given, err
 }
 
 // pair measures one stretch without viewers and one with them; which comes first

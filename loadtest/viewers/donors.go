@@ -37,6 +37,8 @@ type Given struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
+	// Cores is how many cores the server was using meanwhile, where it was asked.
+	Cores float64 `json:"server_cores"`
 }
 
 // Give gives until the time is over or ctx ends.

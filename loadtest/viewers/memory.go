@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,24 +25,43 @@ func MemoryOf(ctx context.Context, ops string) (m Memory, err error) {
 			return m, err
 		}
 	}
+	figures, err := metrics(ctx, ops, "go_memstats_heap_inuse_bytes", "go_memstats_stack_inuse_bytes", "process_resident_memory_bytes")
+	if err != nil {
+		return m, err
+	}
+	return Memory{InUse: int64(figures[0] + figures[1]), Resident: int64(figures[2])}, nil
+}
+
+// CPUOf is how many seconds of a core a server has used so far.
+func CPUOf(ctx context.Context, ops string) (seconds float64, err error) {
+	figures, err := metrics(ctx, ops, "process_cpu_seconds_total")
+	if err != nil {
+		return 0, err
+	}
+	return figures[0], nil
+}
+
+// metrics reads figures without labels from /metrics.
+func metrics(ctx context.Context, ops string, names ...string) (figures []float64, err error) {
+	figures = make([]float64, len(names))
+	found := 0
 	err = get(ctx, ops+"/metrics", func(r io.Reader) error {
-		for s := bufio.NewScanner(r); s.Scan(); {
+		s := bufio.NewScanner(r)
+		for s.Scan() {
 			name, value, _ := strings.Cut(s.Text(), " ")
-			n, err := strconv.ParseFloat(value, 64)
-			switch {
-			case err != nil:
-			case name == "go_memstats_heap_inuse_bytes", name == "go_memstats_stack_inuse_bytes":
-				m.InUse += int64(n)
-			case name == "process_resident_memory_bytes":
-				m.Resident = int64(n)
+			if i := slices.Index(names, name); i >= 0 {
+				if figures[i], err = strconv.ParseFloat(value, 64); err != nil {
+					return err
+				}
+				found++
 			}
 		}
-		return nil
+		return s.Err()
 	})
-	if err == nil && m.InUse == 0 {
-		err = fmt.Errorf("%s/metrics tells nothing of memory", ops)
+	if err == nil && found != len(names) {
+		err = fmt.Errorf("%s/metrics has %d of %s", ops, found, strings.Join(names, ", "))
 	}
-	return m, err
+	return figures, err
 }
 
 func get(ctx context.Context, url string, read func(io.Reader) error) error {

@@ -79,11 +79,11 @@ func (r *Report) Held() bool {
 func (r *Report) WriteTable(w io.Writer) error {
 	var out []byte
 	out = fmt.Appendf(out, "%d viewers, %d donations/s, %d pairs\n\n", r.Viewers, r.PerSecond, len(r.Pairs))
-	out = fmt.Appendf(out, "%4s  %12s  %12s  %12s  %9s  %9s  %9s\n", "pair", "p99 without", "p99 with", "age p99", "age most", "KB/viewer", "events/s")
+	out = fmt.Appendf(out, "%4s  %12s  %12s  %12s  %9s  %9s  %9s  %13s  %10s\n", "pair", "p99 without", "p99 with", "age p99", "age most", "KB/viewer", "events/s", "cores without", "cores with")
 	for i := range r.Pairs {
 		p := &r.Pairs[i]
-		out = fmt.Appendf(out, "%4d  %9.1f ms  %9.1f ms  %9d ms  %6d ms  %9.1f  %9.0f\n", i+1, p.Without.P99, p.With.P99, p.Seen.Age.P99, p.Seen.Age.Most,
-			float64(p.PerView)/1024, float64(p.Seen.Events)/max(p.Seen.Seconds, 1))
+		out = fmt.Appendf(out, "%4d  %9.1f ms  %9.1f ms  %9d ms  %6d ms  %9.1f  %9.0f  %13.2f  %10.2f\n", i+1, p.Without.P99, p.With.P99, p.Seen.Age.P99, p.Seen.Age.Most,
+			float64(p.PerView)/1024, float64(p.Seen.Events)/max(p.Seen.Seconds, 1), p.Without.Cores, p.With.Cores)
 	}
 	out = append(out, '\n')
 	for _, c := range r.Checks() {

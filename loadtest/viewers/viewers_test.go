@@ -183,7 +183,7 @@ func TestMemoryOf(t *testing.T) {
 		case "/debug/pprof/heap?gc=1":
 			collected = true
 		case "/metrics":
-			fmt.Fprint(w, "# HELP x y\ngo_memstats_heap_inuse_bytes 3e+06\ngo_memstats_stack_inuse_bytes 500\nprocess_resident_memory_bytes 7e+06\nother 1\n")
+			fmt.Fprint(w, "# HELP x y\ngo_memstats_heap_inuse_bytes 3e+06\ngo_memstats_stack_inuse_bytes 500\nprocess_resident_memory_bytes 7e+06\nprocess_cpu_seconds_total 1.25\nother 1\n")
 		case "/empty/metrics", "/empty/debug/pprof/heap?gc=1":
 		default:
 			w.WriteHeader(http.StatusNotFound)
@@ -193,6 +193,9 @@ func TestMemoryOf(t *testing.T) {
 	m, err := viewers.MemoryOf(t.Context(), server.URL)
 	if err != nil || m.InUse != 3_000_500 || m.Resident != 7_000_000 || !collected {
 		t.Errorf("%+v, %v", m, err)
+	}
+	if cpu, err := viewers.CPUOf(t.Context(), server.URL); err != nil || cpu != 1.25 {
+		t.Errorf("%v, %v", cpu, err)
 	}
 	for _, url := range []string{server.URL + "/nothing", server.URL + "/empty"} {
 		if _, err := viewers.MemoryOf(t.Context(), url); err == nil {
