@@ -36,7 +36,7 @@ func FillDisk(t testing.TB, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // the disk goes with the test
 	for block := make([]byte, 4<<10); ; {
 		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
 			return
