@@ -19,8 +19,11 @@ import (
 // The fields of the form, in its order.
 var formFields = []string{"name", "organisation", "story", "event", "parent", "currency", "goal", "min", "max", "starts", "ends"}
 
-// localTime is how a form's field of date and time writes it.
-const localTime = "2006-01-02T15:04:05"
+// How a form's field of date and time writes it: seconds only where there are some.
+const (
+	localMinute = "2006-01-02T15:04"
+	localSecond = localMinute + ":05"
+)
 
 // textsOf are a campaign's fields as the form shows them, times as the clocks of zone do.
 func textsOf(c *campaigns.Campaign, zone *time.Location) map[string]string {
@@ -43,7 +46,18 @@ func momentText(at time.Time, zone *time.Location) string {
 	if at.IsZero() {
 		return ""
 	}
-	return at.In(zone).Format(localTime)
+	if local := at.In(zone); local.Second() != 0 {
+		return local.Format(localSecond)
+	}
+	return at.In(zone).Format(localMinute)
+}
+
+// localTyped is what a field of date and time sent, in the one form of momentText.
+func localTyped(text string) string {
+	if len(text) == len(localSecond) {
+		return strings.TrimSuffix(text, ":00")
+	}
+	return text
 }
 
 // seen is what the form's owner has seen, carried along in the form so that what he
@@ -108,10 +122,9 @@ func typedOf(r *frame.Request) map[string]string {
 			typed[f] = strings.ReplaceAll(strings.ReplaceAll(r.Form(f), "\r\n", "\n"), "\r", "\n")
 		}
 	}
-	// A field of date and time leaves seconds out when they are none.
 	for _, f := range []string{"starts", "ends"} {
-		if len(typed[f]) == len("2006-01-02T15:04") {
-			typed[f] += ":00"
+		if text, sent := typed[f]; sent {
+			typed[f] = localTyped(text)
 		}
 	}
 	return typed

@@ -142,7 +142,7 @@ func (in *eventInput) apply(e *campaigns.Event, local bool) (faults []frame.Fiel
 		case m.from == nil:
 		case *m.from == "":
 			*m.into = time.Time{}
-		case local && sameZone && (*m.from == m.was || *m.from+":00" == m.was):
+		case local && sameZone && localTyped(*m.from) == m.was:
 		default:
 			at, dateOnly, err := sheet.ParseMoment(*m.from, sheet.OrderUnknown, false, zone)
 			if !local && err == nil {

@@ -315,7 +315,7 @@ func (s *Section) read(r *frame.Request, d *uploadPageData, planned func(*sheet.
 	if r.WantsJSON() {
 		return r.Reply(201, importAsJSON(i, firstRows(do.Rows, "", 0)))
 	}
-	return r.Redirect("/admin/imports/"+i.Kind+"/"+i.ID, "")
+	return r.Redirect("/admin/"+i.Kind+"/-/imports/"+i.ID, "")
 }
 
 // fileName is what is kept of a file's name.
@@ -400,7 +400,7 @@ func (s *Section) importOf(r *frame.Request) (*plan.Import, error) {
 	if err != nil {
 		return nil, trouble(err)
 	}
-	if !strings.Contains(r.Path(), "/imports/"+i.Kind+"/") || r.Principal.Limited() && i.ActorID != r.Principal.User {
+	if !strings.Contains(r.Path(), "/"+i.Kind+"/-/imports/") || r.Principal.Limited() && i.ActorID != r.Principal.User {
 		return nil, frame.NotFound("import")
 	}
 	return i, nil
@@ -550,7 +550,7 @@ func (s *Section) applied(r *frame.Request, i *plan.Import) error {
 	if r.WantsJSON() {
 		return r.Reply(202, importAsJSON(i, nil))
 	}
-	return r.Redirect("/admin/imports/"+i.Kind+"/"+i.ID, "")
+	return r.Redirect("/admin/"+i.Kind+"/-/imports/"+i.ID, "")
 }
 
 func (s *Section) discardImport(r *frame.Request) error {
@@ -564,7 +564,7 @@ func (s *Section) discardImport(r *frame.Request) error {
 	if r.WantsJSON() {
 		return r.NoContent()
 	}
-	return r.Redirect("/admin/imports/"+i.Kind, "Discarded; nothing was changed.")
+	return r.Redirect("/admin/"+i.Kind+"/-/imports", "Discarded; nothing was changed.")
 }
 
 // sameCampaign tells whether what is stored is what was planned.

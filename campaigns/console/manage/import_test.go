@@ -41,11 +41,11 @@ const someCampaigns = "Name;Slug;Goal;Opens;Closes;Organisation\r\nRiver School;
 func TestImportCampaigns_DryRunThenAllOrNone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.get(owner, "/admin/imports/campaigns").want(t, 200, "Template for Excel", `value="day" selected`)
-	r.get(limited, "/admin/imports/campaigns").want(t, 403)
-	sent := r.send(owner, "/admin/imports/campaigns", "file", `C:\Desk\campaigns <b>.csv`, []byte(someCampaigns), "event", "day", "currency", "eur").want(t, 303)
+	r.get(owner, "/admin/campaigns/-/imports").want(t, 200, "Template for Excel", `value="day" selected`)
+	r.get(limited, "/admin/campaigns/-/imports").want(t, 403)
+	sent := r.send(owner, "/admin/campaigns/-/imports", "file", `C:\Desk\campaigns <b>.csv`, []byte(someCampaigns), "event", "day", "currency", "eur").want(t, 303)
 	page := r.get(owner, sent.location).want(t, 200, "CSV, UTF-8, semicolons", "1 new", "2 changed", "<del>EUR 100.00</del> → <ins>EUR 150.00</ins>", "&lt;b&gt;Hill", "campaigns &lt;b&gt;.csv", "Apply all 3",
-		"2 in EUR 100.00", "3 in EUR 1384.50")
+		"2 campaigns, 100.00 EUR", "3 campaigns, 1,384.50 EUR")
 	if strings.Contains(page.body, "(retries)") || strings.Contains(page.body, "Desk") {
 		t.Error(page.body)
 	}
@@ -57,7 +57,7 @@ func TestImportCampaigns_DryRunThenAllOrNone(t *testing.T) {
 	if i := r.settle(idOf(sent)); i.State != plan.Done || !strings.Contains(i.Outcome, "Read back, all are as planned, and so are the totals") {
 		t.Fatalf("%+v", i)
 	}
-	r.get(owner, sent.location).want(t, 200, "Applied", "1 campaigns made, 2 changed")
+	r.get(owner, sent.location).want(t, 200, "Applied", "Campaigns: 1 made, 2 changed, 0 as they were")
 	c := r.campaign("cafe-fur-alle")
 	if c.GoalMinor != 123450 || !c.StartsAt.Equal(time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)) || !c.EndsAt.Equal(time.Date(2026, 11, 23, 23, 0, 0, 0, time.UTC)) || c.Organisation != "Neu e.V." {
 		t.Errorf("%+v", c)
@@ -72,8 +72,8 @@ func TestImportCampaigns_DryRunThenAllOrNone(t *testing.T) {
 	}
 	// Pressed again, and the same file again: nothing to do.
 	r.post(owner, sent.location+"/apply", nil).want(t, 303)
-	again := r.send(owner, "/admin/v1/imports/campaigns", "file", "again.csv", []byte(someCampaigns), "event", "day", "currency", "EUR").want(t, 201, `"unchanged":3`).decode(t)
-	r.postJSON(owner, "/admin/v1/imports/campaigns/"+again["id"].(string)+"/apply", "{}").want(t, 409, "nothing_to_do")
+	again := r.send(owner, "/admin/v1/campaigns/-/imports", "file", "again.csv", []byte(someCampaigns), "event", "day", "currency", "EUR").want(t, 201, `"unchanged":3`).decode(t)
+	r.postJSON(owner, "/admin/v1/campaigns/-/imports/"+again["id"].(string)+"/apply", "{}").want(t, 409, "nothing_to_do")
 	if n := len(r.audited("import.campaigns")); n != 1 {
 		t.Errorf("%d entries", n)
 	}
@@ -82,7 +82,7 @@ func TestImportCampaigns_DryRunThenAllOrNone(t *testing.T) {
 func TestImportCampaigns_RefusesWhole(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	sent := r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte("Name,Slug,Goal,Currency\nGood,good,5,EUR\nBad,bad,1.234,EUR\n,river,9,USD\n")).want(t, 303)
+	sent := r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte("Name,Slug,Goal,Currency\nGood,good,5,EUR\nBad,bad,1.234,EUR\n,river,9,USD\n")).want(t, 303)
 	r.get(owner, sent.location).want(t, 200, "2 rows are refused", "C3, Goal", "can be read in two ways", "D4, Currency", "held in EUR")
 	r.post(owner, sent.location+"/apply", nil).want(t, 409, "refused_rows")
 	r.get(owner, "/admin/v1"+strings.TrimPrefix(sent.location, "/admin")+"?outcome=refused").want(t, 200, `"cell":"C3"`)
@@ -91,17 +91,17 @@ func TestImportCampaigns_RefusesWhole(t *testing.T) {
 	}
 	r.post(owner, sent.location+"/discard", nil).want(t, 303)
 	r.get(owner, sent.location).want(t, 200, "Discarded")
-	r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte("Nmae,Goal\na,5\n")).want(t, 422, "Did you mean &#34;Name&#34;?", "Nothing was changed")
-	r.send(owner, "/admin/v1/imports/campaigns", "file", "x.pdf", []byte("%PDF-1.4")).want(t, 422, "/file", "PDF")
-	r.send(owner, "/admin/imports/campaigns", "other", "x.csv", nil).want(t, 422, "Choose a file")
-	r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte("Name\na\n"), "event", "nowhere").want(t, 422, "no such giving day")
-	r.get(owner, "/admin/imports/campaigns/rubbish").want(t, 404)
+	r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte("Nmae,Goal\na,5\n")).want(t, 422, "Did you mean &#34;Name&#34;?", "Nothing was changed")
+	r.send(owner, "/admin/v1/campaigns/-/imports", "file", "x.pdf", []byte("%PDF-1.4")).want(t, 422, "/file", "PDF")
+	r.send(owner, "/admin/campaigns/-/imports", "other", "x.csv", nil).want(t, 422, "Choose a file")
+	r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte("Name\na\n"), "event", "nowhere").want(t, 422, "no such giving day")
+	r.get(owner, "/admin/campaigns/-/imports/rubbish").want(t, 404)
 }
 
 func TestImportCampaigns_OvertakenChangesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	sent := r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte(someCampaigns), "currency", "EUR").want(t, 303)
+	sent := r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte(someCampaigns), "currency", "EUR").want(t, 303)
 	_, err := r.campaigns.Edit(t.Context(), "hill", func(c *campaigns.Campaign) error { c.Story = "theirs"; return nil })
 	r.must(err)
 	r.post(owner, sent.location+"/apply", nil).want(t, 303)
@@ -119,7 +119,7 @@ func TestImportCampaigns_OvertakenChangesNothing(t *testing.T) {
 func TestImportCampaigns_DoneTwiceIsDoneOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	sent := r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte(someCampaigns), "event", "day", "currency", "EUR").want(t, 303)
+	sent := r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte(someCampaigns), "event", "day", "currency", "EUR").want(t, 303)
 	id := idOf(sent)
 	r.must(r.imports.Start(t.Context(), id, false, 3))
 	// Nobody woke this process: the test is the one that dies.
@@ -152,19 +152,19 @@ func TestTemplates_CanBeSentBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, format := range []string{"xlsx", "csv"} {
-		file := r.get(owner, "/admin/imports/campaigns/-/template?format="+format).want(t, 200)
+		file := r.get(owner, "/admin/campaigns/-/imports/-/template?format="+format).want(t, 200)
 		if !strings.Contains(file.header("Content-Disposition"), "campaigns."+format) {
 			t.Error(file.header("Content-Disposition"))
 		}
-		sent := r.send(owner, "/admin/imports/campaigns", "file", "template."+format, []byte(file.body)).want(t, 303)
+		sent := r.send(owner, "/admin/campaigns/-/imports", "file", "template."+format, []byte(file.body)).want(t, 303)
 		if page := r.get(owner, sent.location).want(t, 200); !strings.Contains(page.body, "Apply all 1") && !strings.Contains(page.body, "1 row is refused") {
 			t.Errorf("%s: %s", format, page.body)
 		}
-		gifts := r.get(limited, "/admin/imports/gifts/-/template?format="+format).want(t, 200)
-		sent = r.send(limited, "/admin/imports/gifts", "file", "template."+format, []byte(strings.ReplaceAll(gifts.body, "river-school", "river"))).want(t, 303)
+		gifts := r.get(limited, "/admin/gifts/-/imports/-/template?format="+format).want(t, 200)
+		sent = r.send(limited, "/admin/gifts/-/imports", "file", "template."+format, []byte(strings.ReplaceAll(gifts.body, "river-school", "river"))).want(t, 303)
 		r.get(limited, sent.location).want(t, 200)
 	}
-	r.get(owner, "/admin/imports/campaigns/-/template?format=pdf").want(t, 422)
+	r.get(owner, "/admin/campaigns/-/imports/-/template?format=pdf").want(t, 422)
 }
 
 const someGifts = "Campaign,Amount,Kind,Reference,Received,Donor,Note\nriver,250.00,cheque,100 231,2026-11-20,Ada Example,at the desk\nriver,10,cash,,2026-11-21,,\nriver,10,cash,,2026-11-21,,\n"
@@ -173,9 +173,9 @@ func TestImportGifts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.alike["river Ada Example"] = []manage.Alike{{Donation: "11111111-2222-8333-8444-555555555555", At: start, SameName: true}, {Donation: "x", At: start}}
-	r.get(viewer, "/admin/imports/gifts").want(t, 403)
-	sent := r.send(limited, "/admin/imports/gifts", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
-	page := r.get(limited, sent.location).want(t, 200, "3 new", "2 with a warning", "donation 11111111-2222-8333-8444-555555555555", "a row above says the same", "3 in EUR 270.00", "book the other 1")
+	r.get(viewer, "/admin/gifts/-/imports").want(t, 403)
+	sent := r.send(limited, "/admin/gifts/-/imports", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
+	page := r.get(limited, sent.location).want(t, 200, "3 new", "2 with a warning", "donation 11111111-2222-8333-8444-555555555555", "a row above says the same", "3 gifts, 270.00 EUR", "book the other 1")
 	if strings.Contains(page.body, "Ada") {
 		t.Error("the donor's name is kept")
 	}
@@ -185,26 +185,26 @@ func TestImportGifts(t *testing.T) {
 	r.get(other, sent.location).want(t, 404)
 	r.post(other, sent.location+"/apply", nil).want(t, 404)
 	r.post(limited, sent.location+"/apply", url.Values{"leave_out_warned": {"1"}}).want(t, 303)
-	if i := r.settle(idOf(sent)); i.State != plan.Done || !strings.Contains(i.Outcome, "1 gifts handed in; the journal holds 1 in EUR 10.00 of them. That is what was planned, to the cent.") {
+	if i := r.settle(idOf(sent)); i.State != plan.Done || !strings.Contains(i.Outcome, "1 gift handed in; the journal holds 1 in EUR 10.00 of them. That is what was planned, to the cent.") {
 		t.Fatalf("%+v", i)
 	}
 	// The same file again: what is booked is known, the rest is booked after all.
-	sent = r.send(limited, "/admin/imports/gifts", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
-	r.get(limited, sent.location+"?outcome=all").want(t, 200, "2 new", "1 there already", "2 in EUR 260.00")
+	sent = r.send(limited, "/admin/gifts/-/imports", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
+	r.get(limited, sent.location+"?outcome=all").want(t, 200, "2 new", "1 there already", "2 gifts, 260.00 EUR")
 	r.post(limited, sent.location+"/apply", nil).want(t, 303)
 	if i := r.settle(idOf(sent)); i.State != plan.Done || !strings.Contains(i.Outcome, "2 in EUR 260.00") {
 		t.Fatalf("%+v", i)
 	}
-	sent = r.send(limited, "/admin/imports/gifts", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
+	sent = r.send(limited, "/admin/gifts/-/imports", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
 	r.get(limited, sent.location).want(t, 200, "There is nothing to do")
 	gifts := r.get(limited, "/admin/v1/gifts").want(t, 200, `"reference":"100 231"`, `"note":"at the desk"`, `"received":"2026-11-20"`, `"entered_by":"bob@example.org"`).decode(t)
 	if n := len(gifts["items"].([]any)); n != 3 {
 		t.Errorf("%d gifts are booked", n)
 	}
 	// Another file with that cheque and another amount: warned of, by another.
-	sent = r.send(owner, "/admin/imports/gifts", "file", "g.csv", []byte("Campaign,Amount,Kind,Reference,Donor\nhill,251,check,100231,search is away\n")).want(t, 303)
+	sent = r.send(owner, "/admin/gifts/-/imports", "file", "g.csv", []byte("Campaign,Amount,Kind,Reference,Donor\nhill,251,check,100231,search is away\n")).want(t, 303)
 	r.get(owner, sent.location).want(t, 200, "the reference is that of a gift to river", "1 of 1 rows could not be compared")
-	r.send(limited, "/admin/v1/imports/gifts", "file", "g.csv", []byte("Campaign,Amount,Kind\nhill,251,cash\n")).want(t, 201, "you may not book gifts", `"refused":1`)
+	r.send(limited, "/admin/v1/gifts/-/imports", "file", "g.csv", []byte("Campaign,Amount,Kind\nhill,251,cash\n")).want(t, 201, "you may not book gifts", `"refused":1`)
 }
 
 // While no payments process is up the gifts are on disk, and the import goes on.
@@ -212,13 +212,13 @@ func TestImportGifts_WaitForAPaymentsProcess(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.held = true
-	sent := r.send(owner, "/admin/imports/gifts", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
+	sent := r.send(owner, "/admin/gifts/-/imports", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
 	if got := r.postJSON(owner, "/admin/v1"+strings.TrimPrefix(sent.location, "/admin")+"/apply", "{}").want(t, 202).decode(t); got["state"] != "applying" {
 		t.Errorf("%v", got)
 	}
 	r.get(owner, sent.location).want(t, 200, "(retries)", "Under way")
 	// Campaigns are not held up by it.
-	other := r.send(owner, "/admin/imports/campaigns", "file", "x.csv", []byte(someCampaigns), "currency", "EUR").want(t, 303)
+	other := r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte(someCampaigns), "currency", "EUR").want(t, 303)
 	r.post(owner, other.location+"/apply", nil).want(t, 303)
 	if i := r.settle(idOf(other)); i.State != plan.Done {
 		t.Errorf("%+v", i)
@@ -238,7 +238,7 @@ func TestImportGifts_LargestFile(t *testing.T) {
 	for i := range rows {
 		fmt.Fprintf(&file, "river,%d.50,cheque,%d\n", i+1, 100000+i)
 	}
-	sent := r.send(owner, "/admin/imports/gifts", "file", "many.csv", []byte(file.String())).want(t, 303)
+	sent := r.send(owner, "/admin/gifts/-/imports", "file", "many.csv", []byte(file.String())).want(t, 303)
 	r.get(owner, sent.location).want(t, 200, "5000 new", "Further rows")
 	page := r.get(owner, sent.location+"?outcome=new&after=4900").want(t, 200)
 	if strings.Contains(page.body, "Further rows") || !strings.Contains(page.body, ">5001<") {

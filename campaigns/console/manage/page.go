@@ -2,10 +2,12 @@ package manage
 
 import (
 	"html/template"
+	"strings"
 	"time"
 
 	"spillway/campaigns"
 	"spillway/campaigns/console/frame"
+	"spillway/campaigns/console/manage/plan"
 )
 
 // functions are the templates' own, beside those that every section has:
@@ -13,12 +15,14 @@ import (
 //	phases             the states that a list is narrowed to
 //	phase campaign now "open"
 //	local time zone    2026-11-22 08:00 CET, as the clocks there show it
+//	sums s one many    "2 gifts, 150.00 USD", for each currency
 //	part "name" text   what the templates "error" and "moved" take
 var functions = template.FuncMap{
 	"asset": assets.URL, "money": frame.Money, "when": frame.When, "plural": frame.Plural,
 	"phases": func() []string { return []string{"upcoming", "open", "closed"} },
 	"phase":  func(c *campaigns.Campaign, now time.Time) string { return c.PhaseAt(now).String() },
 	"local":  local,
+	"sums":   sums,
 	"part":   func(id, text string) map[string]string { return map[string]string{"id": id, "text": text} },
 }
 
@@ -33,6 +37,18 @@ func local(at time.Time, zone *time.Location) template.HTML {
 		layout = "2006-01-02 15:04:05 MST"
 	}
 	return template.HTML(`<span class="num">` + template.HTMLEscapeString(at.In(zone).Format(layout)) + `</span>`)
+}
+
+// sums are for people what plan.Sums are for the books.
+func sums(s plan.Sums, one, many string) string {
+	texts := make([]string, len(s))
+	for i, sum := range s {
+		texts[i] = frame.Plural(sum.Count, one, many) + ", " + frame.Money(sum.Minor, sum.Currency)
+	}
+	if len(texts) == 0 {
+		return "none"
+	}
+	return strings.Join(texts, "; ")
 }
 
 // page parses a page with the parts that all of them have. A field that is not there is

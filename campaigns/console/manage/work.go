@@ -10,6 +10,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/campaigns/access"
+	"spillway/campaigns/console/frame"
 	"spillway/campaigns/console/manage/plan"
 	"spillway/ledger"
 	"spillway/ledger/payments"
@@ -130,7 +131,7 @@ func (s *Section) putAll(ctx context.Context, i *plan.Import, do *doing) (plan.S
 		return "", "", err
 	}
 	c := i.Summary.Counts
-	outcome := fmt.Sprintf("%d campaigns made, %d changed, %d as they were. All campaigns and their goals before: %s; after: %s.", c.New, c.Changed, c.Unchanged, i.Summary.Before, after)
+	outcome := fmt.Sprintf("Campaigns: %d made, %d changed, %d as they were. All of them and their goals before: %s; after: %s.", c.New, c.Changed, c.Unchanged, i.Summary.Before, after)
 	switch {
 	case stand < len(do.Put):
 		outcome += fmt.Sprintf(" Read back, %d of %d are as planned; the others were changed by somebody else right after.", stand, len(do.Put))
@@ -200,7 +201,7 @@ func (s *Section) bookAll(ctx context.Context, i *plan.Import, do *doing) (plan.
 	if err != nil {
 		return "", "", err
 	}
-	outcome := fmt.Sprintf("%d gifts handed in; the journal holds %s of them.", len(book), sums)
+	outcome := fmt.Sprintf("%s handed in; the journal holds %s of them.", frame.Plural(len(book), "gift", "gifts"), sums)
 	switch {
 	case refused > 0:
 		outcome += fmt.Sprintf(" %d were refused by the ledger; they are listed among the offline gifts.", refused)
