@@ -108,14 +108,29 @@ type conn struct {
 	remote   netip.Addr // not valid when the peer has no IP address
 	lingers  atomic.Bool
 	idle     atomic.Bool // an answer has left, and no request came since
+	answers  whole
 
 	mu      sync.Mutex
 	counted bool
 }
 
+// Write sends p, or holds it back for a moment: see whole.
+func (c *conn) Write(p []byte) (int, error) { return c.answers.write(c.Conn, p) }
+
+// Read reads when the answer before has left.
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.answers.release(c.Conn); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
 // SetReadDeadline shortens the wait for another request while connections are
 // scarce: idle ones would keep donors out.
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if err := c.answers.release(c.Conn); err != nil {
+		return err
+	}
 	if c.idle.Load() && c.listener.crowded() {
 		if soon := time.Now().Add(idleCrowdedMax); t.IsZero() || soon.Before(t) {
 			t = soon
@@ -140,6 +155,7 @@ func (c *conn) uncount() {
 func (c *conn) linger() { c.lingers.Store(true) }
 
 func (c *conn) Close() error {
+	_ = c.answers.release(c.Conn) // a client that is gone needs it no more
 	c.uncount()
 	c.listener.mu.Lock()
 	delete(c.listener.conns, c)
