@@ -59,7 +59,7 @@ function totals(t) {
 // wall brings a feed up to date: gifts that stay keep their elements.
 function wall(w) {
   const campaign = w.campaign === "_day" ? "day" : w.campaign;
-  if (campaign !== "day") counts(campaign, "donors", w.donors);
+  if (campaign !== "day" && w.donors_as_of) counts(campaign, "donors", w.donors);
   for (const list of of("[data-feed]", campaign)) {
     if (!w.gifts) continue;
     const there = new Map(findAll("li[data-ref]", list).map((li) => [li.dataset.ref, li]));
@@ -98,7 +98,7 @@ function gift(list, g) {
 
 function wholeDay(d) {
   for (const t of d.totals || []) figures("day", t.currency, t);
-  counts("day", "donors", d.donors);
+  if (d.donors_as_of) counts("day", "donors", d.donors); // else they are being counted
   counts("day", "donations", (d.totals || []).reduce((n, t) => n + t.donations, 0));
   leaders();
 }
@@ -192,7 +192,7 @@ function switched(s) {
   for (const e of findAll("[data-feed]")) e.closest("section").hidden = s.feed === false;
 }
 
-watch({ campaigns: [...slugs], day, walls: page.kind === "campaign" ? [...slugs] : [] }, page.switches?.live !== false, (name, data, heard, polled) => {
+watch({ campaigns: [...slugs], day, walls: findAll("[data-feed]").map((e) => (e.dataset.campaign === "day" ? "_day" : e.dataset.campaign)) }, page.switches?.live !== false, (name, data, heard, polled) => {
   aged(data, heard, polled);
   if (name === "switches") switched(data);
   else if (name === "totals") totals(data);

@@ -119,7 +119,7 @@ export function watch(topics, streams, handle) {
       if (answer.ok) deliver("day", answer.body, true);
     }
     for (const campaign of walls) {
-      const answer = await ask(`/v1/campaigns/${encodeURIComponent(campaign)}/gifts`);
+      const answer = await ask(campaign === "_day" ? "/v1/day/gifts" : `/v1/campaigns/${encodeURIComponent(campaign)}/gifts`);
       if (answer.ok) deliver("wall", { campaign, ...answer.body }, true);
     }
   }

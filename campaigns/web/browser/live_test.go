@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -15,8 +16,20 @@ func TestLive_TotalsMoveOnEveryOpenPageOverOneStream(t *testing.T) {
 	for _, b := range []*tab{first, second, third} {
 		b.until(`document.querySelector('[data-total="raised"][data-campaign="` + slug + `"]').textContent === "$123"`)
 	}
-	if most := p.most(); most != 1 {
-		t.Errorf("three open pages held %d streams at once, want one for all", most)
+	// A stream that gave way to one with more topics may still be closing.
+	if err := eventually(func() error {
+		if n := p.open(); n != 1 {
+			return fmt.Errorf("three open pages hold %d streams, want one for all", n)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	// Whoever leads goes, and another one takes over.
+	first.go_("about:blank")
+	giveDirectly(t, slug, 100, "visa")
+	for _, b := range []*tab{second, third} {
+		b.until(`document.querySelector('[data-total="raised"][data-campaign="` + slug + `"]').textContent === "$124"`)
 	}
 }
 

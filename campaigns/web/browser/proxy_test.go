@@ -45,9 +45,8 @@ type proxy struct {
 	rewrite func(path, body string) string
 	policy  string
 
-	mu          sync.Mutex
-	streams     map[net.Conn]bool
-	streamsMost int
+	mu      sync.Mutex
+	streams map[net.Conn]bool
 }
 
 func newProxy(t *testing.T, fates ...fate) *proxy {
@@ -195,7 +194,6 @@ func (p *proxy) opened(client net.Conn, open bool) {
 	} else {
 		delete(p.streams, client)
 	}
-	p.streamsMost = max(p.streamsMost, len(p.streams))
 }
 
 // endStreams ends the live streams that are open.
@@ -207,11 +205,11 @@ func (p *proxy) endStreams() {
 	}
 }
 
-// most is how many live streams were open at once.
-func (p *proxy) most() int {
+// open is how many live streams are open.
+func (p *proxy) open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.streamsMost
+	return len(p.streams)
 }
 
 func stream(client net.Conn, res *http.Response) error {

@@ -129,7 +129,10 @@ func (b *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 // go_ loads a page and waits until its scripts have run.
 func (b *tab) go_(path string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(b.base + path))
+	if path != "about:blank" {
+		path = b.base + path
+	}
+	b.run(chromedp.Navigate(path))
 }
 
 // value evaluates an expression. Scripts' own waiting would need eval, which the pages
