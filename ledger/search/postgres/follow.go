@@ -135,7 +135,7 @@ func (s *Store) FollowJournal(ctx context.Context, most int) (refreshed search.R
 			return refreshed, false, sorted("read the journal", err)
 		}
 		one, err := s.refresh(ctx, "follow the journal", ids, false, func(batch *pgx.Batch) {
-			batch.Queue(followedSQL, c.slot, last, column(ids, func(id ingest.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }), ns)
+			batch.Queue(followedSQL, c.slot, last, column(ids, func(id ingest.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }), ns, c.followed)
 		})
 		if err != nil {
 			return refreshed, false, err

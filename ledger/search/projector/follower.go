@@ -6,9 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"spillway/campaigns"
 	"spillway/ingest"
-	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/backoff"
 	"spillway/ledger/search"
@@ -55,7 +53,7 @@ type follower struct {
 	store   Store
 	shards  []Shard
 	streams Streams
-	walls   Walls
+	walls   *watchedWalls
 	log     *slog.Logger
 	metrics *metrics
 	changed *changed
@@ -77,6 +75,7 @@ type follower struct {
 	walledAt    time.Time
 	wallsTook   time.Duration
 	published   int64 // walls up to this version were published
+	lost        int64 // watchedWalls.lost, when they were
 }
 
 // way says how much of the work is done at the moment.
@@ -89,9 +88,9 @@ const (
 	wayClosed            // the ledger is behind: nothing
 )
 
-func newFollower(config Config, b Book, deps Deps) *follower {
+func newFollower(config Config, b Book, walls *watchedWalls, deps Deps) *follower {
 	return &follower{
-		config: config, book: b.Book, store: b.Store, shards: b.Shards, streams: deps.Streams, walls: deps.Walls,
+		config: config, book: b.Book, store: b.Store, shards: b.Shards, streams: deps.Streams, walls: walls,
 		log: deps.Log.With("book", b.Book.String()), metrics: newMetrics(deps.Registerer, b.Book), changed: newChanged(),
 		floors: make([]uint64, len(b.Shards)),
 	}
@@ -314,160 +313,6 @@ func (f *follower) walk(ctx context.Context) (int, error) {
 		return r.New + r.Changed, nil
 	}
 	return batchMost, nil
-}
-
-// stream looks at donations that were stored on the broker, and acknowledges them once
-// they are searched.
-func (f *follower) stream(ctx context.Context) (looked int, err error) {
-	for i, shard := range f.shards {
-		messages, err := shard.Fetch(ctx, fetchMessages, fetchBytes)
-		if err != nil {
-			return looked, err
-		}
-		n, err := f.settle(ctx, messages, f.floors[i])
-		looked += n
-		if err != nil {
-			return looked, err
-		}
-	}
-	return looked, nil
-}
-
-// settle looks at the messages' donations and answers the broker. floor is the
-// ledger's, asked before: a donation below it that the ledger does not hold was set
-// aside, and one above it is not recorded yet.
-func (f *follower) settle(ctx context.Context, messages []Message, floor uint64) (looked int, err error) {
-	if len(messages) == 0 {
-		return 0, nil
-	}
-	var ids []ingest.ID
-	ends := make([]int, len(messages)) // of each message's IDs
-	for i, m := range messages {
-		ids = append(ids, donations(m.Data)...)
-		ends[i] = len(ids)
-	}
-	missing := make(map[ingest.ID]bool)
-	for from := 0; from < len(ids); from += batchMost {
-		r, err := f.refresh(ctx, ids[from:min(len(ids), from+batchMost)])
-		if err != nil {
-			for _, m := range messages {
-				_ = m.Handle.Nak(retryLater) // one that does not arrive comes back by itself
-			}
-			return looked, err
-		}
-		for _, id := range r.Missing {
-			missing[id] = true
-		}
-		for _, m := range messages {
-			_ = m.Handle.InProgress() // likewise
-		}
-	}
-	start := 0
-	for i, m := range messages {
-		waits := false
-		for _, id := range ids[start:ends[i]] {
-			waits = waits || missing[id] && m.Sequence > floor
-		}
-		start = ends[i]
-		answer := m.Handle.Ack
-		if waits {
-			answer = func() error { return m.Handle.Nak(retryLater) }
-		}
-		if err := answer(); err != nil {
-			f.log.Debug("an answer about a message was not sent; it comes again", "sequence", m.Sequence, "error", err)
-		}
-	}
-	return len(ids), nil
-}
-
-// donations are the IDs that an envelope brings. What cannot be read was set aside by
-// the ledger, and is nobody's to search.
-func donations(data []byte) (ids []ingest.ID) {
-	_, _ = envelope.Decode(data, func(_ int, r envelope.Record, _ []byte, err error) {
-		if err == nil && r.Donation != nil {
-			ids = append(ids, r.Donation.ID)
-		}
-	})
-	return ids
-}
-
-// publish notes how old the projection is, and publishes the walls that have changed.
-// The wall of the day comes last and always: with it, all others are complete up to
-// its time.
-func (f *follower) publish(ctx context.Context) error {
-	began := time.Now()
-	asOf, err := f.age(ctx)
-	if err != nil {
-		return err
-	}
-	fresh, err := f.walls.EnsureWalls(ctx)
-	if err != nil {
-		return err
-	}
-	if fresh {
-		f.published = 0
-	}
-	for {
-		changed, err := f.store.ChangedWalls(ctx, f.published, wallsMost)
-		if err != nil {
-			return err
-		}
-		if err := f.publishSome(ctx, changed, asOf); err != nil {
-			return err
-		}
-		if len(changed) < wallsMost {
-			break
-		}
-	}
-	if f.book == ledger.Live {
-		if err := f.publishDay(ctx, asOf); err != nil {
-			return err
-		}
-	}
-	f.walledAt, f.wallsTook = time.Now(), time.Since(began)
-	return nil
-}
-
-func (f *follower) publishSome(ctx context.Context, changed []search.ChangedWall, asOf time.Time) error {
-	if len(changed) == 0 {
-		return nil
-	}
-	slugs := make([]string, 0, len(changed))
-	for _, w := range changed {
-		if w.Campaign != campaigns.DayWall && campaigns.ValidSlug(w.Campaign) {
-			slugs = append(slugs, w.Campaign)
-		}
-	}
-	walls, err := f.store.Walls(ctx, slugs)
-	if err != nil {
-		return err
-	}
-	for _, w := range walls {
-		w.AsOf = asOf
-	}
-	if err := f.walls.PublishWalls(ctx, walls); err != nil {
-		return err
-	}
-	f.metrics.walls.Add(float64(len(walls)))
-	f.published = changed[len(changed)-1].Version
-	return nil
-}
-
-func (f *follower) publishDay(ctx context.Context, asOf time.Time) error {
-	walls, err := f.store.Walls(ctx, []string{campaigns.DayWall})
-	if err != nil {
-		return err
-	}
-	if len(walls) == 0 {
-		walls = []*campaigns.Wall{{Campaign: campaigns.DayWall}}
-	}
-	now, err := f.store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	walls[0].AsOf, walls[0].Version = asOf, max(walls[0].Version, now.UnixMicro())
-	f.metrics.walls.Inc()
-	return f.walls.PublishWalls(ctx, walls)
 }
 
 // never is the age of a projection that promises nothing.

@@ -155,9 +155,10 @@ type Service struct {
 
 // New returns a projector that Run starts.
 func New(config Config, deps Deps) *Service {
+	walls := &watchedWalls{Walls: deps.Walls}
 	s := &Service{deps: deps}
 	for _, b := range deps.Books {
-		s.followers = append(s.followers, newFollower(config.withDefaults(), b, deps))
+		s.followers = append(s.followers, newFollower(config.withDefaults(), b, walls, deps))
 	}
 	return s
 }
