@@ -143,9 +143,8 @@ func (c *Console) Run(ctx context.Context, ln net.Listener) error {
 	err := c.http.ShutdownWithContext(drain)
 	_ = bounded.Close() // again, for a Serve that had not told fasthttp of it yet
 	bounded.closeAll()
-	<-served
 	c.streams.wait()
-	if err != nil {
+	if err := errors.Join(err, <-served); err != nil {
 		return fmt.Errorf("stop the console: %w", err)
 	}
 	return nil

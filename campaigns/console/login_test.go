@@ -14,6 +14,7 @@ import (
 )
 
 func TestLogin_OpensTheConsoleAndLogoutClosesIt(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	r.user("ann@example.org", access.Owner)
 	got := r.login(" Ann@Example.org ", rightPassword, func(a *ask) { a.form.Set("next", "/admin/audit?name=x") })
@@ -44,6 +45,7 @@ func TestLogin_OpensTheConsoleAndLogoutClosesIt(t *testing.T) {
 
 // Nothing in the answer tells whether there is such a user.
 func TestLogin_TellsNobodyWhoIsAUser(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	r.user("ann@example.org", access.Owner)
 	gone := r.user("gone@example.org", access.Viewer)
@@ -69,6 +71,7 @@ func TestLogin_TellsNobodyWhoIsAUser(t *testing.T) {
 }
 
 func TestLogin_GoesNowhereElse(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	r.user("ann@example.org", access.Owner)
 	for _, next := range []string{"https://evil.example/admin", "//evil.example/admin", "/\\evil.example", "/admin/../evil", "javascript:alert(1)", "/other", "/admin/v1/users", "/admin/login", "/admin\r\nX: y", ""} {
@@ -82,6 +85,7 @@ func TestLogin_GoesNowhereElse(t *testing.T) {
 
 // Guesses are slowed down, and do not keep the user out of their own browser.
 func TestLogin_GuessesLockNobodyOut(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	r.user("ann@example.org", access.Owner)
 	home := r.login("ann@example.org", rightPassword, from("192.0.2.1"))
@@ -128,6 +132,7 @@ func TestLogin_GuessesLockNobodyOut(t *testing.T) {
 }
 
 func TestSession_Ends(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	u := r.user("ann@example.org", access.Owner)
 	get := func(cookies map[string]string) int {
@@ -187,6 +192,7 @@ func TestSession_Ends(t *testing.T) {
 }
 
 func TestSecondFactor(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	u := r.user("ann@example.org", access.Owner)
 	secret := credential.NewFactor()
@@ -271,6 +277,7 @@ func TestSecondFactor(t *testing.T) {
 }
 
 func TestLink_OfTheFirstOwnerWorksOnce(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	link := func(life time.Duration, user string) string {
 		t.Helper()

@@ -30,6 +30,7 @@ func fill(d *console.Deps) {
 
 // Passwords, cookies and keys travel over TLS or not at all, but within the machine.
 func TestWay_NothingTravelsInTheOpen(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t))
 	u := r.user("ann@example.org", access.Owner)
 	in := r.session(u)
@@ -96,6 +97,7 @@ func TestWay_NothingTravelsInTheOpen(t *testing.T) {
 
 // A page of another site changes nothing here, whatever it is told to send.
 func TestCrossSite_IsRefused(t *testing.T) {
+	t.Parallel()
 	r := serve(t, pgtest.URL(t), probe{})
 	in := r.session(r.user("ann@example.org", access.Owner))
 	own := "http://" + r.address
@@ -134,6 +136,7 @@ func TestCrossSite_IsRefused(t *testing.T) {
 // With the database gone, who was there goes on looking, everybody is told, nothing
 // changes, and all is well again when it is back.
 func TestDatabaseAway_IsSaidAndHeals(t *testing.T) {
+	t.Parallel()
 	cluster := pgtest.Private(t)
 	change := frame.Route{Method: "POST", Path: "/admin/v1/change", Needs: access.Switch, Handle: func(r *frame.Request) error {
 		if err := r.Audit("test.change", "", ""); err != nil {
@@ -200,6 +203,7 @@ func TestDatabaseAway_IsSaidAndHeals(t *testing.T) {
 
 // Only who may use a route can send it much.
 func TestBodies_AreBoundedByWhoSendsThem(t *testing.T) {
+	t.Parallel()
 	upload := frame.Route{Method: "POST", Path: "/admin/v1/upload", Needs: access.EditCampaigns, BodyBytesMax: 1 << 20, Handle: func(r *frame.Request) error {
 		return r.Reply(200, len(r.Raw().PostBody()))
 	}}
