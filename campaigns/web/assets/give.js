@@ -229,7 +229,7 @@ function setUpCampaign() {
     find("span", label).textContent = money(amounts[i], campaign.currency, true);
   });
   const least = money(campaign.min_minor || 1, campaign.currency, true);
-  find("[data-bounds]", form).textContent = campaign.max_minor ? `From ${least} to ${money(campaign.max_minor, campaign.currency, true)}.` : campaign.min_minor ? `${least} or more.` : "";
+  find("[data-bounds]", form).textContent = campaign.max_minor < amountMax ? `From ${least} to ${money(campaign.max_minor, campaign.currency, true)}.` : `${least} or more.`;
   if (amounts.length > 1) type(amounts[1]);
   const own = id("own");
   own.addEventListener("input", () => {
