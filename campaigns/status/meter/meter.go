@@ -71,11 +71,15 @@ type window struct{ now, then, long reading }
 // rate is by how much counters rose, per second. A series that is new rose from 0;
 // one that fell, by a restart that is none, counts as 0.
 func (w window) rate(name string, want ...label) float64 {
+	return w.perSecond(status.Number(w.now.sum(name, want...)) - status.Number(w.then.sum(name, want...)))
+}
+
+// perSecond is what rose between the readings, per second, with two digits.
+func (w window) perSecond(rose float64) float64 {
 	seconds := w.now.at.Sub(w.then.at).Seconds()
-	if seconds <= 0 {
+	if seconds <= 0 || rose <= 0 {
 		return 0
 	}
-	rose := math.Max(0, status.Number(w.now.sum(name, want...))-status.Number(w.then.sum(name, want...)))
 	return math.Round(100*rose/seconds) / 100
 }
 
@@ -125,17 +129,16 @@ func (w window) frontEnd() *status.FrontEnd {
 	p50, n := quantile(0.5, long, now)
 	p99, _ := quantile(0.99, long, now)
 	f.AckP50Millis, f.AckP99Millis, f.Acks = 1000*p50, 1000*p99, int64(n)
-	for _, s := range w.now.samples[requestsTotal] {
-		reason := s.labels["reason"]
-		if s.labels["route"] != donating.value || reason == acceptedReason {
+	before := w.then.by(requestsTotal, "reason")
+	for reason, now := range w.now.by(requestsTotal, "reason") {
+		rate := w.perSecond(now - before[reason])
+		if reason == acceptedReason || rate == 0 || len(f.RefusedPerSecond) >= status.RefusalsMax {
 			continue
 		}
-		if rate := w.rate(requestsTotal, donating, label{"reason", reason}); rate > 0 && len(f.RefusedPerSecond) < status.RefusalsMax {
-			if f.RefusedPerSecond == nil {
-				f.RefusedPerSecond = map[string]float64{}
-			}
-			f.RefusedPerSecond[reason] = rate
+		if f.RefusedPerSecond == nil {
+			f.RefusedPerSecond = map[string]float64{}
 		}
+		f.RefusedPerSecond[reason] = rate
 	}
 	return f
 }

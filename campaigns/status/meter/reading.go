@@ -2,6 +2,7 @@ package meter
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,9 @@ var names = map[string]bool{
 	reconcileDifferences: true, reconcileOff: true,
 	searchLeading: true, searchAsOf: true, searchBehind: true,
 }
+
+// only narrows a metric of many series to those that reports are made of.
+var only = map[string]label{requestsTotal: donating}
 
 // The metrics' names, as the packages that own them declare them.
 const (
@@ -62,7 +66,7 @@ type reading struct {
 
 // sample is one series.
 type sample struct {
-	labels map[string]string
+	labels []label
 	value  float64
 	// buckets are a histogram's, cumulative, in order of their bounds; the last holds all.
 	buckets []bucket
@@ -79,9 +83,12 @@ func read(from prometheus.Gatherer, at time.Time) (reading, error) {
 	families, err := from.Gather()
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			s := sample{labels: make(map[string]string, len(m.GetLabel()))}
-			for _, l := range m.GetLabel() {
-				s.labels[l.GetName()] = l.GetValue()
+			s := sample{labels: make([]label, len(m.GetLabel()))}
+			for i, l := range m.GetLabel() {
+				s.labels[i] = label{l.GetName(), l.GetValue()}
+			}
+			if must, narrowed := only[f.GetName()]; narrowed && !slices.Contains(s.labels, must) {
+				continue
 			}
 			switch {
 			case m.GetCounter() != nil:
@@ -107,7 +114,7 @@ type label struct{ name, value string }
 
 func (s *sample) has(want []label) bool {
 	for _, l := range want {
-		if s.labels[l.name] != l.value {
+		if !slices.Contains(s.labels, l) {
 			return false
 		}
 	}
@@ -126,6 +133,20 @@ func (r reading) sum(name string, want ...label) float64 {
 		return math.NaN()
 	}
 	return total
+}
+
+// by adds up the series of a name for each value of a label.
+func (r reading) by(name, of string) map[string]float64 {
+	all := map[string]float64{}
+	for i := range r.samples[name] {
+		s := &r.samples[name][i]
+		for _, l := range s.labels {
+			if l.name == of {
+				all[l.value] += s.value
+			}
+		}
+	}
+	return all
 }
 
 // buckets are a histogram's.

@@ -167,7 +167,7 @@ function apply({ moment, figures, troubles, happenings }) {
     troublesWere = what;
     board.querySelector("[data-troubles]").replaceChildren(...troubles.map((t) => make("li", "note " + t.level, t.text)));
   }
-  const who = JSON.stringify(moment.processes.map((p) => [p.node, p.state, p.roles]));
+  const who = JSON.stringify(moment.processes.map((p) => [p.node, heardOf(p), p.roles]));
   if (who !== processesWere) {
     processesWere = who;
     board.querySelector("[data-processes]").replaceChildren(...(moment.processes.length ? moment.processes.map(card) : [make("li", "muted", "No process was heard yet.")]));
@@ -186,11 +186,13 @@ function apply({ moment, figures, troubles, happenings }) {
   while (list.children.length > 200) list.lastElementChild.remove();
 }
 
+// Old figures of somebody who is silent say how old they are.
+const heardOf = (p) => p.state.replace("_", " ") + (p.state === "silent" || p.state === "gone" ? ` for ${Math.round(p.heard_ms / 1000)} s` : "");
 const badge = { ready: "good", not_ready: "warn", silent: "warn", gone: "bad" };
 function card(p) {
   const li = make("li", "process"), name = make("p", "process-name"), roles = make("ul");
   li.dataset.state = p.state;
-  name.append(make("span", "badge " + (badge[p.state] || ""), p.state.replace("_", " ")), " ", make("strong", "", p.node), " ", make("span", "small muted", p.build));
+  name.append(make("span", "badge " + (badge[p.state] || ""), heardOf(p)), " ", make("strong", "", p.node), " ", make("span", "small muted", p.build));
   for (const r of p.roles) {
     const line = make("li");
     line.append(make("strong", "", r.name), " ", make("span", "num", r.ready ? r.doing || "" : r.reason));
