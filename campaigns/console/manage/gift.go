@@ -80,14 +80,22 @@ func (s *Section) listGifts(r *frame.Request) error {
 		}
 		return trouble(err)
 	}
+	standing, err := s.Imports.Standing(r.Context(), slugs)
+	if err != nil {
+		return trouble(err)
+	}
 	if r.WantsJSON() {
 		items := make([]giftJSON, len(all))
 		for i, b := range all {
 			items[i] = giftAsJSON(b)
 		}
-		return r.Reply(200, list[giftJSON]{items, next})
+		return r.Reply(200, struct {
+			list[giftJSON]
+			// Standing is what offline gifts have brought so far, less what was reversed.
+			Standing plan.Sums `json:"standing"`
+		}{list[giftJSON]{items, next}, append(plan.Sums{}, standing...)})
 	}
-	return r.Page("Offline gifts", giftsPage, map[string]any{"All": all, "Next": next, "After": r.Query("after"), "Campaign": one, "Hex": func(id [16]byte) string { return hex.EncodeToString(id[:]) }})
+	return r.Page("Offline gifts", giftsPage, map[string]any{"All": all, "Next": next, "After": r.Query("after"), "Campaign": one, "Standing": standing, "Hex": func(id [16]byte) string { return hex.EncodeToString(id[:]) }})
 }
 
 // giftInput is an offline gift as the form and the admin API send it.

@@ -27,7 +27,7 @@ func TestGift_EnteredOnceAndReversedOnce(t *testing.T) {
 	r.post(limited, "/admin/gifts", form).want(t, 303)
 	r.post(limited, "/admin/gifts", form).want(t, 303) // sent twice
 	r.post(limited, "/admin/gifts", with(form, "amount", "13.50")).want(t, 409, "Another gift was entered under this key")
-	page := r.get(limited, "/admin/gifts").want(t, 200, "12.50", "cheque", "100231", "2026-11-20", "at the desk", "bob@example.org", "booked")
+	page := r.get(limited, "/admin/gifts").want(t, 200, "<strong>12.50 EUR</strong> from 1 gift entered", "cheque", "100231", "2026-11-20", "at the desk", "bob@example.org", "booked")
 	if n := strings.Count(page.body, "Reverse it"); n != 1 {
 		t.Fatalf("%d gifts", n)
 	}
@@ -41,7 +41,7 @@ func TestGift_EnteredOnceAndReversedOnce(t *testing.T) {
 	r.post(limited, action[1], nil).want(t, 422)
 	r.post(limited, action[1], url.Values{"reason": {"it bounced"}}).want(t, 303)
 	r.post(limited, action[1], url.Values{"reason": {"it bounced"}}).want(t, 303)
-	page = r.get(limited, "/admin/gifts").want(t, 200, "reversed", "it bounced")
+	page = r.get(limited, "/admin/gifts").want(t, 200, "reversed", "it bounced", "<strong>0.00 EUR</strong> from 1 gift entered")
 	if strings.Contains(page.body, "Reverse it") {
 		t.Error("it can be reversed again")
 	}

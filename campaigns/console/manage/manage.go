@@ -62,6 +62,7 @@ type Imports interface {
 	End(ctx context.Context, id, holder string, state plan.State, done int, outcome string) error
 
 	Gifts(ctx context.Context, slugs []string, after string, limit int) (all []*plan.Booked, next string, err error)
+	Standing(ctx context.Context, slugs []string) (plan.Sums, error)
 	Gift(ctx context.Context, id [16]byte) (*plan.Booked, error)
 	Outcomes(ctx context.Context, ids [][16]byte) (map[[16]byte]payments.CommandResult, error)
 	Total(ctx context.Context, ids [][16]byte) (plan.Sums, error)

@@ -202,6 +202,9 @@ func (s *Section) bookAll(ctx context.Context, i *plan.Import, do *doing) (plan.
 		return "", "", err
 	}
 	outcome := fmt.Sprintf("%s handed in; the journal holds %s of them.", frame.Plural(len(book), "gift", "gifts"), sums)
+	if left := len(do.Book) - len(book); left > 0 {
+		outcome += fmt.Sprintf(" %s with a warning left out.", frame.Plural(left, "row", "rows"))
+	}
 	switch {
 	case refused > 0:
 		outcome += fmt.Sprintf(" %d were refused by the ledger; they are listed among the offline gifts.", refused)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"spillway/campaigns/console/manage/plan"
+	"spillway/ledger/journal"
 	"spillway/ledger/money"
 	"spillway/ledger/payments"
 	"spillway/ledger/postgres/session"
@@ -154,6 +155,26 @@ func (s *Store) Total(ctx context.Context, ids [][16]byte) (sums plan.Sums, err 
 	}
 	sums.Sort()
 	return sums, nil
+}
+
+// Standing sums what offline gifts have brought, less what was reversed; Count is how
+// many were entered. slugs narrows to some campaigns when it is not nil.
+func (s *Store) Standing(ctx context.Context, slugs []string) (sums plan.Sums, err error) {
+	var accounts []string
+	if slugs != nil {
+		accounts = make([]string, len(slugs))
+		for i, slug := range slugs {
+			accounts[i] = journal.Gifts(slug)
+		}
+	}
+	rows, err := s.pool.Query(ctx, live(standingSQL), accounts, journal.OfflineReceived)
+	if err != nil {
+		return nil, session.Sorted("sum offline gifts", err)
+	}
+	sums, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (sum plan.Sum, err error) {
+		return sum, row.Scan((*string)(&sum.Currency), &sum.Count, &sum.Minor)
+	})
+	return sums, session.Sorted("sum offline gifts", err)
 }
 
 // cursor is where a page ends.

@@ -61,6 +61,7 @@ var (
 	giftsSQL       = session.Statement(sqlFiles, "gifts")
 	outcomesSQL    = session.Statement(sqlFiles, "outcomes")
 	correctionsSQL = session.Statement(sqlFiles, "corrections")
+	standingSQL    = session.Statement(sqlFiles, "standing")
 	bookedSQL      = session.Statement(sqlFiles, "booked")
 )
 
