@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"spillway/campaigns"
@@ -178,6 +179,37 @@ func TestPage_ReadersOfADuePageDoNotRenderToo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// When every renderer is taken, a page that was rendered before is given as it was, and
+// nobody waits longer than renderWait for another one, however many wait.
+func TestPage_NobodyWaitsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.get("/c/school")
+		r.pass(time.Second)
+		for range cap(r.renderers) {
+			r.renderers <- struct{}{}
+		}
+		r.get("/c/school")
+		begun := time.Now()
+		var readers sync.WaitGroup
+		for range 50 {
+			readers.Go(func() {
+				if got := r.ask("GET", "/c/shelter").StatusCode(); got != 503 {
+					t.Errorf("%d", got)
+				}
+			})
+		}
+		readers.Wait()
+		if took := time.Since(begun); took != renderWait {
+			t.Errorf("waited %v", took)
+		}
+		for range cap(r.renderers) {
+			<-r.renderers
+		}
+		r.get("/c/shelter")
+	})
 }
 
 func TestQuick_DoesNotAllocate(t *testing.T) {

@@ -49,7 +49,7 @@ func (s *sheet) bytes() int { return len(s.body) * 4 / 3 }
 // spot is one page's place on the shelf.
 type spot struct {
 	now  atomic.Pointer[sheet]
-	busy sync.Mutex // held by the one who renders
+	busy chan struct{} // capacity 1: a place for the one who renders
 }
 
 // fresh returns the sheet when it need not be rendered again yet, else nil.
@@ -101,7 +101,7 @@ func (s *shelf) place(key string) *spot {
 	}
 	p := s.old[key]
 	if p == nil {
-		p = &spot{}
+		p = &spot{busy: make(chan struct{}, 1)}
 	}
 	s.young[key] = p
 	s.grow(spotBytes)
@@ -132,6 +132,29 @@ func (s *shelf) pagesKept() int {
 	return len(s.young) + len(s.old)
 }
 
+// patience is how long one reader waits, for a page's renderer and for a place to
+// render together.
+type patience struct{ timer *time.Timer }
+
+// take waits for a place; false says that patience is at its end.
+func (p *patience) take(place chan struct{}) bool {
+	if p.timer == nil {
+		p.timer = time.NewTimer(renderWait)
+	}
+	select {
+	case place <- struct{}{}:
+		return true
+	case <-p.timer.C:
+		return false
+	}
+}
+
+func (p *patience) end() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
 // renew gives the page as it is now. One reader renders for all who come meanwhile:
 // they get the sheet before it, if it is not too old, else they wait.
 func (w *Web) renew(s *spot, render func() (*sheet, error)) (*sheet, error) {
@@ -139,13 +162,20 @@ func (w *Web) renew(s *spot, render func() (*sheet, error)) (*sheet, error) {
 	if old != nil && w.since(old.at) > olderMax {
 		old = nil
 	}
-	if !s.busy.TryLock() {
+	var patience patience
+	defer patience.end()
+	select {
+	case s.busy <- struct{}{}:
+	default:
 		if old != nil {
 			return old, nil
 		}
-		s.busy.Lock()
+		if !patience.take(s.busy) {
+			w.metrics.busy.Inc()
+			return nil, errBusy
+		}
 	}
-	defer s.busy.Unlock()
+	defer func() { <-s.busy }()
 	if sh := s.fresh(w.cfg.Now()); sh != nil {
 		return sh, nil
 	}
@@ -156,11 +186,7 @@ func (w *Web) renew(s *spot, render func() (*sheet, error)) (*sheet, error) {
 			w.metrics.older.Inc()
 			return old, nil
 		}
-		patience := time.NewTimer(renderWait)
-		defer patience.Stop()
-		select {
-		case w.renderers <- struct{}{}:
-		case <-patience.C:
+		if !patience.take(w.renderers) {
 			w.metrics.busy.Inc()
 			return nil, errBusy
 		}
