@@ -189,10 +189,15 @@ func (s *Section) Routes() []frame.Route {
 	}
 	picture := post("/campaigns/{slug}/image", access.EditCampaigns, frame.Slug, s.setImage)
 	picture.BodyBytesMax = imageBodyMax
-	return frame.Both(
+	// Forms that are empty yet have no face in the admin API.
+	pages := []frame.Route{
+		get(frame.PageRoot+"/campaigns/-/new", access.EditCampaigns, nil, s.newCampaign),
+		get(frame.PageRoot+"/events/-/new", access.EditCampaigns, nil, s.newEvent),
+		get(frame.PageRoot+"/gifts/-/new", access.OfflineGift, frame.Some, s.newGift),
+	}
+	return append(pages, frame.Both(
 		get("/campaigns", access.ViewCampaigns, frame.Some, s.listCampaigns),
 		post("/campaigns", access.EditCampaigns, nil, s.createCampaign),
-		get("/campaigns/-/new", access.EditCampaigns, nil, s.newCampaign),
 		get("/campaigns/{slug}", access.ViewCampaigns, frame.Slug, s.showCampaign),
 		post("/campaigns/{slug}", access.EditCampaigns, frame.Slug, s.editCampaign),
 		post("/campaigns/{slug}/open", access.EditCampaigns, frame.Slug, s.openCampaign),
@@ -204,7 +209,6 @@ func (s *Section) Routes() []frame.Route {
 
 		get("/events", access.ViewCampaigns, nil, s.listEvents),
 		post("/events", access.EditCampaigns, nil, s.createEvent),
-		get("/events/-/new", access.EditCampaigns, nil, s.newEvent),
 		get("/events/{event}", access.ViewCampaigns, nil, s.showEvent),
 		post("/events/{event}", access.EditCampaigns, nil, s.editEvent),
 
@@ -227,10 +231,9 @@ func (s *Section) Routes() []frame.Route {
 		post("/gifts/-/imports/{id}/discard", access.OfflineGift, frame.Some, s.discardImport),
 
 		get("/gifts", access.OfflineGift, frame.Some, s.listGifts),
-		get("/gifts/-/new", access.OfflineGift, frame.Some, s.newGift),
 		post("/gifts", access.OfflineGift, frame.Some, s.enterGift),
 		post("/gifts/{id}/reverse", access.OfflineGift, frame.Some, s.reverseGift),
-	)
+	)...)
 }
 
 // trouble is what an error of the stores means to the one who asked.
