@@ -196,6 +196,18 @@ type Refreshed struct {
 	Missing []ingest.ID
 	// Unread are donations whose personal fields no key opens; they are searched without.
 	Unread int
+	// Refused are donations that the projection's tables do not take: a mistake of ours,
+	// which must not stand in the way of all others.
+	Refused []ingest.ID
+}
+
+// Add adds what another look has found.
+func (r *Refreshed) Add(other Refreshed) {
+	r.New += other.New
+	r.Changed += other.Changed
+	r.Missing = append(r.Missing, other.Missing...)
+	r.Unread += other.Unread
+	r.Refused = append(r.Refused, other.Refused...)
 }
 
 // ChangedWall is a wall that changed after a version.

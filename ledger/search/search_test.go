@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -36,6 +37,8 @@ func TestWords_FindADonorAsPeopleType(t *testing.T) {
 		{"", "Ada.L@Example.org", "@example.org", false},
 		{"", "Ada.L@Example.org", "ada", true},
 		{"", "Ada.L@Example.org", "bob@", false},
+		{strings.Repeat("ﷺ", 100), "", strings.Repeat("ﷺ", 50), true},
+		{"", strings.Repeat("ä", 250) + "@example.org", strings.Repeat("ä", 250) + "@example.org", true},
 	} {
 		words := search.Words(&ingest.Personal{Name: c.name, Email: c.email})
 		terms := search.ParseText(c.text)
@@ -125,7 +128,7 @@ func FuzzParseText(f *testing.F) {
 			}
 		}
 		for _, w := range search.Words(&ingest.Personal{Name: text, Email: text}) {
-			if w == "" || strings.ContainsRune(w, 0) {
+			if w == "" || strings.ContainsRune(w, 0) || len(w) > 200 || !utf8.ValidString(w) {
 				t.Errorf("a donor of %q has the word %q", text, w)
 			}
 		}

@@ -17,6 +17,9 @@ const (
 	// WordsMax bounds the words that are kept of one donor: names have a handful, and
 	// a hundred characters hold at most fifty.
 	WordsMax = 32
+	// wordBytesMax is where a word is cut, and what is looked for likewise: an index takes
+	// 2.7 KB, and one letter may fold into eighteen.
+	wordBytesMax = 200
 	// termsMax bounds the words of a query: each is one more look into the index.
 	termsMax = 8
 )
@@ -48,6 +51,7 @@ func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(e
 func Words(p *ingest.Personal) []string {
 	words := make([]string, 0, 8)
 	add := func(word string) {
+		word = cut(word)
 		if word != "" && len(words) < WordsMax && !slices.Contains(words, word) {
 			words = append(words, word)
 		}
@@ -65,6 +69,18 @@ func Words(p *ingest.Personal) []string {
 		}
 	}
 	return words
+}
+
+// cut is at most wordBytesMax bytes of a word, which end with a whole character.
+func cut(word string) string {
+	if len(word) <= wordBytesMax {
+		return word
+	}
+	end := wordBytesMax
+	for end > 0 && !utf8.RuneStart(word[end]) {
+		end--
+	}
+	return word[:end]
 }
 
 func splitWord(token string) []string {
@@ -124,6 +140,7 @@ func ParseText(text string) (t Terms) {
 }
 
 func (t *Terms) add(word string) {
+	word = cut(word)
 	if word != "" && utf8.ValidString(word) && !strings.ContainsRune(word, 0) && len(t.Words) < termsMax && !slices.Contains(t.Words, word) {
 		t.Words = append(t.Words, word)
 	}

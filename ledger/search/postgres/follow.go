@@ -140,9 +140,7 @@ func (s *Store) FollowJournal(ctx context.Context, most int) (refreshed search.R
 		if err != nil {
 			return refreshed, false, err
 		}
-		refreshed.New += one.New
-		refreshed.Changed += one.Changed
-		refreshed.Unread += one.Unread
+		refreshed.Add(one)
 		most -= read
 		more = more || last < c.head
 	}

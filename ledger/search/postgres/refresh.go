@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ingest"
+	"spillway/ledger"
 	"spillway/ledger/search"
 )
 
@@ -62,8 +64,34 @@ func (s *Store) Refresh(ctx context.Context, ids []ingest.ID) (search.Refreshed,
 }
 
 // refresh is Refresh with more to write in the same transaction. swept donations are
-// given their next look also when nothing changed.
+// given their next look also when nothing changed. When the tables refuse one, the
+// others are done in halves, and what also writes comes last.
 func (s *Store) refresh(ctx context.Context, what string, ids []ingest.ID, swept bool, also func(*pgx.Batch)) (search.Refreshed, error) {
+	done, err := s.refreshOnce(ctx, what, ids, swept, also)
+	var poison *ledger.PoisonError
+	if !errors.As(err, &poison) || len(ids) == 0 {
+		return done, err
+	}
+	done = search.Refreshed{}
+	if len(ids) == 1 {
+		done.Refused = slices.Clone(ids)
+	} else {
+		for _, half := range [][]ingest.ID{ids[:len(ids)/2], ids[len(ids)/2:]} {
+			one, err := s.refresh(ctx, what, half, swept, nil)
+			if err != nil {
+				return search.Refreshed{}, err
+			}
+			done.Add(one)
+		}
+	}
+	if also != nil {
+		_, err := s.refreshOnce(ctx, what, nil, swept, also)
+		return done, err
+	}
+	return done, nil
+}
+
+func (s *Store) refreshOnce(ctx context.Context, what string, ids []ingest.ID, swept bool, also func(*pgx.Batch)) (search.Refreshed, error) {
 	r := refreshing{store: s, swept: swept}
 	err := pgx.BeginFunc(ctx, s.follow, func(tx pgx.Tx) error {
 		if err := r.read(ctx, tx, ids); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,36 @@ func TestRefresh_SaysWhatTheLedgerDoesNotHave(t *testing.T) {
 	}
 	if _, err := r.Story(t.Context(), missing); !errors.Is(err, search.ErrUnknown) {
 		t.Errorf("the story of nobody: %v", err)
+	}
+}
+
+func TestRefresh_WhatTheTablesRefuseStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.exec(t, "ALTER TABLE search_donations ADD CONSTRAINT test_refuses CHECK (name <> 'Bad')")
+	var ids []ingest.ID
+	for i := range 7 {
+		name := "Good"
+		if i == 3 {
+			name = "Bad"
+		}
+		ids = append(ids, r.give(t, gift{personal: ingest.Personal{Name: name}}))
+	}
+	done, err := r.Refresh(t.Context(), ids)
+	if err != nil || done.New != 6 || len(done.Refused) != 1 || done.Refused[0] != ids[3] {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if err := r.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.walk(t, 3)
+	if f, err := r.Figures(t.Context()); err != nil || f.Rows != 6 || f.Donors != 6 {
+		t.Errorf("walked %+v, %v", f, err)
+	}
+	strange := r.give(t, gift{personal: ingest.Personal{Name: "N\x00UL", Message: strings.Repeat("ﷺ", 500)}})
+	r.look(t, strange)
+	if row := r.row(t, search.Query{Text: strange.String()}); row.Name != "NUL" {
+		t.Errorf("%q", row.Name)
 	}
 }
 

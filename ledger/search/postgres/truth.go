@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -89,6 +90,9 @@ func (t *truth) open(keys Keys) bool {
 	p, err := keys.Open(t.id, t.sealed, uint32(t.sealKey)) // keys are numbered in 32 bits
 	if err != nil {
 		return false
+	}
+	for _, text := range []*string{&p.Name, &p.Email, &p.Message, &p.DedicationName} {
+		*text = strings.ReplaceAll(strings.ToValidUTF8(*text, "?"), "\x00", "") // what no column takes
 	}
 	t.personal, t.words = p, search.Words(&p)
 	if email := search.FoldEmail(p.Email); email != "" {

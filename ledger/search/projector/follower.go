@@ -257,9 +257,16 @@ func (f *follower) refresh(ctx context.Context, ids []ingest.ID) (search.Refresh
 	r, err := f.store.Refresh(ctx, ids)
 	if err == nil {
 		f.metrics.batchSeconds.Observe(time.Since(began).Seconds())
-		f.metrics.count(r)
+		f.count(r)
 	}
 	return r, err
+}
+
+func (f *follower) count(r search.Refreshed) {
+	f.metrics.count(r)
+	for _, id := range r.Refused {
+		f.log.Error("a donation cannot be searched: its tables refuse it", "donation", id)
+	}
 }
 
 // journal looks at donations of the journal's next entries.
@@ -275,7 +282,7 @@ func (f *follower) journal(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	f.metrics.count(r)
+	f.count(r)
 	f.journaled, f.journalMore = time.Now(), more
 	if !more {
 		f.journalAsOf = now
@@ -292,7 +299,7 @@ func (f *follower) sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	f.metrics.count(r)
+	f.count(r)
 	f.swept = time.Now()
 	return looked, nil
 }
@@ -307,7 +314,7 @@ func (f *follower) walk(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	f.metrics.count(r)
+	f.count(r)
 	f.walked, f.walkedAt = done, time.Now()
 	if done {
 		return r.New + r.Changed, nil

@@ -30,7 +30,7 @@ func newMetrics(registerer prometheus.Registerer, book ledger.Book) *metrics {
 	}
 	return &metrics{
 		donations: metric.Register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "search_donations_total",
-			Help: "Donations that the projection has looked at, by outcome: new, changed, unread (no key opens what the donor said)."}, []string{"outcome"})),
+			Help: "Donations that the projection has looked at, by outcome: new, changed, unread (no key opens what the donor said), refused (a mistake of ours)."}, []string{"outcome"})),
 		batchSeconds: metric.Register(registerer, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "search_batch_seconds",
 			Help: "Time to bring a batch of donations up to date, in seconds.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)})),
 		asOf:     gauge("search_as_of_timestamp_seconds", "Up to when the projection is complete, in Unix seconds; 0 while it is being made. Set by the process that leads."),
@@ -46,4 +46,5 @@ func (m *metrics) count(r search.Refreshed) {
 	m.donations.WithLabelValues("new").Add(float64(r.New))
 	m.donations.WithLabelValues("changed").Add(float64(r.Changed))
 	m.donations.WithLabelValues("unread").Add(float64(r.Unread))
+	m.donations.WithLabelValues("refused").Add(float64(len(r.Refused)))
 }
