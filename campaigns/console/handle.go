@@ -66,6 +66,9 @@ func (c *Console) handle(ctx *fasthttp.RequestCtx) {
 		c.refuse(r, &frame.Problem{Status: fasthttp.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "The Allow header lists the methods of this path."})
 		return
 	case route == nil:
+		if id, err := c.identify(bounded, &ctx.Request.Header, way); err == nil { // for the menu alone
+			r = c.request(bounded, ctx, params, way, id)
+		}
 		c.refuse(r, &frame.Problem{Status: fasthttp.StatusNotFound, Code: "no_such_route", Detail: "No page of the console has this address."})
 		return
 	case !sameSite(&ctx.Request.Header, string(ctx.Host())):

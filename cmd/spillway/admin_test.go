@@ -26,6 +26,7 @@ import (
 	"spillway/deploy/onebox/pgtest"
 	"spillway/ingest/broker/brokertest"
 	"spillway/ingest/keyring"
+	"spillway/ingest/openapi/openapitest"
 )
 
 // openOffice is a whole console, as the admin role wires it.
@@ -170,6 +171,33 @@ func TestConsole_EveryRouteOfEverySectionIsBehindTheDoor(t *testing.T) {
 	}
 	if routes < 800 {
 		t.Errorf("only %d answers", routes)
+	}
+}
+
+// notYetInTheContract are sections whose headless routes the document does not have
+// yet: take the line out with the routes' description.
+var notYetInTheContract = map[string]bool{
+	"campaigns": true, "events": true, "organisations": true, "images": true, "media": true, "imports": true, "import": true, "gifts": true, "donations": true, "exports": true,
+}
+
+// What programs may ask stands in the contract.
+func TestConsole_HeadlessRoutesStandInTheContract(t *testing.T) {
+	o := openOffice(t)
+	spec := openapitest.Load(t)
+	found := 0
+	for _, route := range o.server.Routes() {
+		rest, ok := strings.CutPrefix(route.Path, frame.JSONRoot+"/")
+		if section, _, _ := strings.Cut(rest, "/"); !ok || notYetInTheContract[section] {
+			continue
+		}
+		faults, known := spec.Check(openapitest.Answer{Method: route.Method, Target: route.Path, Status: 599})
+		if !known || strings.Contains(strings.Join(faults, ""), "is not a method") {
+			t.Errorf("%s %s is not in openapi.yaml", route.Method, route.Path)
+		}
+		found++
+	}
+	if found < 15 {
+		t.Errorf("only %d routes looked at", found)
 	}
 }
 

@@ -83,6 +83,15 @@ func (t *tries) take(user string, now time.Time) bool {
 	return true
 }
 
+// giveBack undoes a take that was no guess.
+func (t *tries) giveBack(user string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if full, ok := t.full[user]; ok {
+		t.full[user] = full.Add(-triesEvery)
+	}
+}
+
 // password reads a password as it was typed.
 func password(r *frame.Request, field string) string { return string(r.Raw().PostArgs().Peek(field)) }
 
@@ -96,7 +105,11 @@ func (s *Section) proven(r *frame.Request) (proofs access.Proofs, fault string, 
 		return proofs, "", err
 	}
 	ok, _, err := s.hasher.Verify(r.Context(), proofs.Password, password(r, "current"))
-	if err == nil && !ok {
+	switch {
+	case err != nil:
+	case ok:
+		s.tries.giveBack(r.Principal.User)
+	default:
 		fault = "This is not your password."
 	}
 	return proofs, fault, err
