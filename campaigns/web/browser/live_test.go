@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"fmt"
 	"testing"
 )
 
@@ -17,14 +16,7 @@ func TestLive_TotalsMoveOnEveryOpenPageOverOneStream(t *testing.T) {
 		b.until(`document.querySelector('[data-total="raised"][data-campaign="` + slug + `"]').textContent === "$123"`)
 	}
 	// A stream that gave way to one with more topics may still be closing.
-	if err := eventually(func() error {
-		if n := p.open(); n != 1 {
-			return fmt.Errorf("three open pages hold %d streams, want one for all", n)
-		}
-		return nil
-	}); err != nil {
-		t.Error(err)
-	}
+	p.oneStream(t)
 	// Whoever leads goes, and another one takes over.
 	first.go_("about:blank")
 	giveDirectly(t, slug, 100, "visa")
@@ -50,6 +42,7 @@ func TestLive_SilenceIsShownAsAge(t *testing.T) {
 	p := newProxy(t)
 	b := newTab(t, p.url, "/c/"+slug)
 	b.unreachable = true
+	p.oneStream(t)
 	b.until(`document.querySelector("[data-asof]").hidden`)
 	p.dead.Store(true)
 	p.endStreams()

@@ -205,11 +205,20 @@ func (p *proxy) endStreams() {
 	}
 }
 
-// open is how many live streams are open.
-func (p *proxy) open() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.streams)
+// oneStream waits until one live stream is open, for all pages together.
+func (p *proxy) oneStream(t *testing.T) {
+	t.Helper()
+	err := eventually(func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.streams) != 1 {
+			return fmt.Errorf("%d live streams are open, want one for all pages", len(p.streams))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func stream(client net.Conn, res *http.Response) error {
