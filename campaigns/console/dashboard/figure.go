@@ -82,7 +82,7 @@ func figures(m *Moment) map[string]Figure {
 	if r.Count > 0 {
 		all["lag"] = Figure{Text: millis(float64(r.LagMS)), Note: fmt.Sprintf("%s/s recorded", rate(r.RecordedPerSecond)), Level: above(r.LagMS, lagLongMillis)}
 		if r.LagMessages > 0 {
-			all["lag"] = Figure{all["lag"].Text, fmt.Sprintf("%s messages wait, %s", count(r.LagMessages), all["lag"].Note), all["lag"].Level}
+			all["lag"] = Figure{all["lag"].Text, frame.Plural(count(r.LagMessages), "message waits", "messages wait") + ", " + all["lag"].Note, all["lag"].Level}
 		}
 	}
 	all["stale"] = Figure{Text: millis(float64(m.LagMS)), Note: "promised: " + span(campaigns.StaleBound), Level: above(m.LagMS, campaigns.StaleBound.Milliseconds())}
@@ -148,7 +148,7 @@ func searchFigure(m *Moment) Figure {
 		f = Figure{Text: millis(float64(*m.Search.AgeMS)), Level: above(*m.Search.AgeMS, searchOldMillis)}
 	}
 	if m.Search.Behind > 0 {
-		f.Note = count(m.Search.Behind) + " messages to follow"
+		f.Note = frame.Plural(count(m.Search.Behind), "message", "messages") + " to follow"
 	}
 	return f
 }
