@@ -276,6 +276,7 @@ func TestUp_ADonationIsRecordedOnceAndSurvivesEverything(t *testing.T) {
 		}
 		return err
 	})
+	wantDay(t, run.HTTPURL, 2, 2*5000)
 }
 
 func TestUp_PostgresDiesAndDonorsNoticeNothing(t *testing.T) {
