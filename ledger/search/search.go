@@ -48,8 +48,8 @@ type Query struct {
 	// Refunded leaves those of which something went back; Hidden those of which an
 	// organiser hid something.
 	Refunded, Hidden bool
-	// Campaigns are whoever asks may see: nil for all, empty for none. Lines of other
-	// campaigns are left out of the rows.
+	// Campaigns are those that whoever asks may see: nil for all, empty for none. Lines of
+	// other campaigns are left out of the rows, and nothing is found by them.
 	Campaigns []string
 
 	// After is Page.Next of the page before, "" for the first.

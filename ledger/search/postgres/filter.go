@@ -66,6 +66,10 @@ func newFilter(ctx context.Context, s *Store, conn *pgx.Conn, q *search.Query) (
 		f.none = true // signs that no name holds
 		return f, nil
 	}
+	if q.Campaigns != nil && q.Campaign != "" && !slices.Contains(q.Campaigns, q.Campaign) {
+		f.none = true // not theirs to ask for, not even of a donation that they may see
+		return f, nil
+	}
 	if err := f.names(ctx, s, conn, &terms); err != nil {
 		return f, err
 	}

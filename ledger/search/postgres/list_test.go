@@ -62,7 +62,7 @@ func fits(q *search.Query, row *search.Row) bool {
 	}
 	switch {
 	case len(q.Status) > 0 && !slices.Contains(q.Status, row.Status),
-		q.Campaign != "" && !in(q.Campaign),
+		q.Campaign != "" && (!in(q.Campaign) || q.Campaigns != nil && !slices.Contains(q.Campaigns, q.Campaign)),
 		q.Campaigns != nil && !slices.ContainsFunc(q.Campaigns, in),
 		q.MinMinor > 0 && row.AmountMinor < q.MinMinor,
 		q.MaxMinor > 0 && row.AmountMinor > q.MaxMinor,
