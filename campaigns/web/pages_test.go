@@ -47,6 +47,22 @@ func TestDay_ShowsSumsListsAndLeaders(t *testing.T) {
 	r.lacks(r.get("/c/school"), "data-feed", "Ada")
 }
 
+// Campaigns may be there before anybody has written what day it is.
+func TestPages_WithoutAGivingDay(t *testing.T) {
+	r := newRig(t, Config{DemoCards: true})
+	r.event = nil
+	r.holds(r.get("/"), "<h1 id=\"day-title\">Giving day</h1>", "3 campaigns", "<title>Giving day</title>")
+	r.holds(r.get("/c/school"), "<title>A roof for River School · Giving day</title>", "11:59:59 UTC")
+	for _, uri := range everyPage {
+		if got := r.ask("GET", uri).StatusCode(); got >= 500 {
+			t.Errorf("%s: %d", uri, got)
+		}
+	}
+	r = newRig(t, Config{})
+	r.asOf = time.Time{} // nothing was ever heard of the books
+	r.holds(r.get("/c/school"), "a time that is not known")
+}
+
 func TestDay_IsPaged(t *testing.T) {
 	r := newRig(t, Config{})
 	for i := range 40 {

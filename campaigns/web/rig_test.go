@@ -106,8 +106,14 @@ func (r *rig) Lookup(slug []byte) (*campaigns.Campaign, bool) {
 	return c, ok
 }
 
-func (r *rig) Event() *campaigns.Event    { return r.event }
-func (r *rig) Events() []*campaigns.Event { return []*campaigns.Event{r.event} }
+func (r *rig) Event() *campaigns.Event { return r.event }
+
+func (r *rig) Events() []*campaigns.Event {
+	if r.event == nil {
+		return nil
+	}
+	return []*campaigns.Event{r.event}
+}
 
 func (r *rig) Switches() campaigns.Switches {
 	r.mu.Lock()
@@ -160,7 +166,7 @@ func (r *rig) Snapshot() *board.Day {
 	if r.unbuilt {
 		return b.Build(r.at, time.Time{})
 	}
-	b.SetCampaigns(slices.Collect(maps.Values(r.all)), r.event, []*campaigns.Event{r.event}, r.at)
+	b.SetCampaigns(slices.Collect(maps.Values(r.all)), r.event, r.Events(), r.at)
 	for _, t := range r.totals {
 		b.SetTotal(t)
 	}
