@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -15,6 +16,9 @@ import (
 
 	"spillway/campaigns"
 	"spillway/campaigns/access"
+	"spillway/campaigns/console/frame"
+	"spillway/campaigns/console/manage"
+	"spillway/ingest/openapi/openapitest"
 )
 
 var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
@@ -317,5 +321,23 @@ func TestEventsAndOrganisations(t *testing.T) {
 	r.get(owner, "/admin/organisations?search=trust").want(t, 200, "River Trust")
 	if who := (access.Principal{User: "9", Name: "k", Key: true, Scopes: access.SetOf(access.ViewCampaigns)}); r.postJSON(who, "/admin/v1/organisations", `{"name":"x"}`).status != 403 {
 		t.Error("a key of reading writes")
+	}
+}
+
+// Every operation of the admin API stands in its contract.
+func TestRoutes_AreInTheContract(t *testing.T) {
+	t.Parallel()
+	contract, err := spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, route := range manage.New(manage.Deps{}).Routes() {
+		if !frame.IsJSON(route.Path) {
+			continue
+		}
+		if faults, known := contract.Check(openapitest.Answer{Method: route.Method, Target: route.Path, Status: 403, Header: http.Header{"Content-Type": {"application/problem+json"}},
+			Body: frame.Forbidden("no").(*frame.Problem).AppendJSON(nil, route.Path)}); !known || len(faults) > 0 {
+			t.Errorf("%s %s: known: %v, %v", route.Method, route.Path, known, faults)
+		}
 	}
 }

@@ -45,7 +45,7 @@ type giftJSON struct {
 	Reason         string    `json:"reason"` // why it was refused or reversed
 	ReversedBy     string    `json:"reversed_by"`
 	ReversedAt     string    `json:"reversed_at"`
-	AlreadyEntered bool      `json:"already_entered,omitempty"`
+	AlreadyEntered bool      `json:"already_entered"`
 }
 
 func giftAsJSON(b *plan.Booked) giftJSON {

@@ -189,11 +189,14 @@ func (s *Section) Routes() []frame.Route {
 	}
 	picture := post("/campaigns/{slug}/image", access.EditCampaigns, frame.Slug, s.setImage)
 	picture.BodyBytesMax = imageBodyMax
-	// Forms that are empty yet have no face in the admin API.
+	// Empty forms, and files for people, have no face in the admin API.
 	pages := []frame.Route{
 		get(frame.PageRoot+"/campaigns/-/new", access.EditCampaigns, nil, s.newCampaign),
 		get(frame.PageRoot+"/events/-/new", access.EditCampaigns, nil, s.newEvent),
 		get(frame.PageRoot+"/gifts/-/new", access.OfflineGift, frame.Some, s.newGift),
+		get(frame.PageRoot+"/media/{key}", access.ViewCampaigns, frame.Some, s.media),
+		get(frame.PageRoot+"/campaigns/-/imports/-/template", access.EditCampaigns, nil, s.campaignsTemplate),
+		get(frame.PageRoot+"/gifts/-/imports/-/template", access.OfflineGift, frame.Some, s.giftsTemplate),
 	}
 	return append(pages, frame.Both(
 		get("/campaigns", access.ViewCampaigns, frame.Some, s.listCampaigns),
@@ -205,7 +208,6 @@ func (s *Section) Routes() []frame.Route {
 		post("/campaigns/{slug}/extend", access.EditCampaigns, frame.Slug, s.extendCampaign),
 		picture,
 		post("/campaigns/{slug}/image/remove", access.EditCampaigns, frame.Slug, s.removeImage),
-		get("/media/{key}", access.ViewCampaigns, frame.Some, s.media),
 
 		get("/events", access.ViewCampaigns, nil, s.listEvents),
 		post("/events", access.EditCampaigns, nil, s.createEvent),
@@ -218,14 +220,12 @@ func (s *Section) Routes() []frame.Route {
 
 		get("/campaigns/-/imports", access.EditCampaigns, nil, s.uploadCampaignsPage),
 		upload("/campaigns/-/imports", access.EditCampaigns, nil, s.uploadCampaigns),
-		get("/campaigns/-/imports/-/template", access.EditCampaigns, nil, s.campaignsTemplate),
 		get("/campaigns/-/imports/{id}", access.EditCampaigns, nil, s.showImport),
 		post("/campaigns/-/imports/{id}/apply", access.EditCampaigns, nil, s.applyImport),
 		post("/campaigns/-/imports/{id}/discard", access.EditCampaigns, nil, s.discardImport),
 
 		get("/gifts/-/imports", access.OfflineGift, frame.Some, s.uploadGiftsPage),
 		upload("/gifts/-/imports", access.OfflineGift, frame.Some, s.uploadGifts),
-		get("/gifts/-/imports/-/template", access.OfflineGift, frame.Some, s.giftsTemplate),
 		get("/gifts/-/imports/{id}", access.OfflineGift, frame.Some, s.showImport),
 		post("/gifts/-/imports/{id}/apply", access.OfflineGift, frame.Some, s.applyImport),
 		post("/gifts/-/imports/{id}/discard", access.OfflineGift, frame.Some, s.discardImport),

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -25,6 +26,8 @@ import (
 	managedb "spillway/campaigns/console/manage/postgres"
 	campaignsdb "spillway/campaigns/postgres"
 	"spillway/deploy/onebox/pgtest"
+	"spillway/ingest/openapi"
+	"spillway/ingest/openapi/openapitest"
 	"spillway/ledger"
 	"spillway/ledger/payments"
 	paymentsdb "spillway/ledger/payments/postgres"
@@ -234,9 +237,33 @@ func (r *rig) ask(who access.Principal, method, path, contentType string, body [
 			r.t.Fatalf("%s %s: %v", method, path, err)
 		}
 		ctx.SetStatusCode(p.Status)
-		ctx.SetBody(p.AppendJSON(nil, path))
+		ctx.SetContentType("application/problem+json")
+		if p.RetryAfter > 0 {
+			ctx.Response.Header.Set("Retry-After", fmt.Sprint(p.RetryAfter))
+		}
+		ctx.SetBody(p.AppendJSON(nil, target.Path))
+	}
+	if frame.IsJSON(target.Path) {
+		r.hold(method, path, &ctx.Response)
 	}
 	return answer{ctx.Response.StatusCode(), string(ctx.Response.Body()), string(ctx.Response.Header.Peek("Location")), func(name string) string { return string(ctx.Response.Header.Peek(name)) }}
+}
+
+var spec = sync.OnceValues(func() (*openapitest.Spec, error) { return openapitest.Parse(openapi.Document) })
+
+// hold holds an answer of the admin API to its contract.
+func (r *rig) hold(method, path string, response *fasthttp.Response) {
+	r.t.Helper()
+	contract, err := spec()
+	r.must(err)
+	header := http.Header{}
+	for name, value := range response.Header.All() {
+		header.Add(string(name), string(value))
+	}
+	faults, known := contract.Check(openapitest.Answer{Method: method, Target: path, Status: response.StatusCode(), Header: header, Body: response.Body()})
+	if !known || len(faults) > 0 {
+		r.t.Errorf("%s %s: not as the contract says (known: %v): %v\n%s", method, path, known, faults, response.Body())
+	}
 }
 
 func (r *rig) get(who access.Principal, path string) answer { return r.ask(who, "GET", path, "", nil) }
