@@ -26,7 +26,9 @@ const patience = time.Minute
 // Each test has a browser context, so a storage, and campaigns of its own.
 type house struct {
 	url      string // of the front-end
+	owner    string // where the console's first owner begins, once
 	database string // its URL
+	data     string // its folder
 	browser  context.Context
 }
 
@@ -137,7 +139,7 @@ func startUp(dir string) error {
 			return err
 		}
 		shared.url = run.HTTPURL
-		shared.database = run.DatabaseURL
+		shared.database, shared.owner = run.DatabaseURL, run.FirstOwnerURL
 		return answers(run.HTTPURL + "/readyz")
 	})
 }
