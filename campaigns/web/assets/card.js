@@ -1,9 +1,14 @@
-// The card field: Stripe's where a publishable key is set, else the demonstration's.
+// The card field: Stripe's where a publishable key is set, the demonstration's where a
+// simulator charges.
 import { page } from "./page.js";
 
-export const simulated = page.processor?.kind !== "stripe";
+export const simulated = page.processor?.kind === "simulator";
 
-const part = () => (simulated ? import("./card-demo.js") : import("./card-stripe.js"));
+async function part() {
+  if (simulated) return import("./card-demo.js");
+  if (page.processor?.kind === "stripe") return import("./card-stripe.js");
+  throw new CardFault("Cards are not taken at the moment.");
+}
 
 // CardFault is a card that cannot be used as it was entered. Where shown is true its field
 // says so already.

@@ -128,7 +128,7 @@ function open() {
   return opening;
 }
 
-form.addEventListener("submit", async (e) => {
+async function submit(e) {
   e.preventDefault();
   if (busy) return; // a second click is the same tap
   busy = true;
@@ -160,18 +160,22 @@ form.addEventListener("submit", async (e) => {
     busy = false;
     button.removeAttribute("aria-disabled");
   }
-});
+}
 
 // begin shows the gift in place of the form.
 function begin(gift, how) {
-  const panel = find("[data-status]");
+  let panel = find("[data-status]");
+  if (!panel) { // giving has closed since
+    panel = el("section", { class: "status", "data-status": true, "aria-label": "Your gift" });
+    find(".give-card").append(panel);
+  }
   show(form, false);
   show(find("[data-basket]"), false);
   show(find("[data-basket-empty]"), false);
   follow(panel, gift, {
     ...how,
     accepted() {
-      find("[data-card]", form).replaceChildren(); // and the card with it
+      form && find("[data-card]", form).replaceChildren(); // and the card with it
       card = opening = null;
       if (!campaign) basket.remove(gift.lines.map((l) => l.campaign));
     },
@@ -185,6 +189,7 @@ function begin(gift, how) {
     },
     refused(problem) {
       forget(gift);
+      if (!form) return location.reload();
       show(panel, false);
       show(form, true);
       show(find("[data-basket]"), true);
@@ -310,6 +315,7 @@ function setUpBasket() {
 if (form) {
   if (campaign) setUpCampaign();
   else setUpBasket();
+  form.addEventListener("submit", submit);
   form.addEventListener("input", (e) => {
     clear(e.target);
     show(find("[data-dedicated]", form), id("dedication-kind").value !== "");
@@ -319,12 +325,13 @@ if (form) {
   if (simulated) open(); // nothing is loaded from anywhere else
   find("[data-give-body]", form).disabled = false;
   recount();
-  // A gift that was begun before this page was loaded goes on.
-  const begun = current(scope);
-  if (begun) begin(begun);
-  // A page that the browser kept as it was (the back button) may be behind the others.
-  addEventListener("pageshow", (e) => {
-    const gift = current(scope);
-    if (e.persisted && gift && form.hidden === false) begin(gift);
-  });
 }
+// A gift that was begun before this page was loaded goes on, whether or not the form is
+// still there.
+const begun = current(scope);
+if (begun && find(".give-card")) begin(begun);
+// A page that the browser kept as it was (the back button) may be behind the others.
+addEventListener("pageshow", (e) => {
+  const gift = current(scope);
+  if (e.persisted && gift && form?.hidden === false) begin(gift);
+});

@@ -17,6 +17,12 @@ var made atomic.Int64
 // named so that a page which takes names for HTML would show it.
 func newCampaign(t testing.TB) string {
 	t.Helper()
+	return campaignUntil(t, time.Now().Add(24*time.Hour))
+}
+
+// campaignUntil is newCampaign with an end of its own.
+func campaignUntil(t testing.TB, end time.Time) string {
+	t.Helper()
 	url := visit(t).url
 	slug := fmt.Sprintf("test-%d", made.Add(1))
 	db, err := campaignsdb.Open(campaignsdb.Config{URL: shared.database, Application: "browser tests"})
@@ -24,11 +30,11 @@ func newCampaign(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	now := time.Now().UTC().Truncate(time.Second)
+	end = end.UTC().Truncate(time.Second)
 	_, err = db.Put(t.Context(), &campaigns.Campaign{
 		Slug: slug, Name: slug + " <b>for all</b>", Event: "demo-giving-day", Organisation: "Friends & <i>Others</i>",
 		LegalName: "Friends & Others, Inc.", TaxNumber: "12-3456789",
-		Currency: "USD", GoalMinor: 100_000, MinMinor: 100, MaxMinor: 500_000, StartsAt: now.Add(-time.Hour), EndsAt: now.Add(24 * time.Hour),
+		Currency: "USD", GoalMinor: 100_000, MinMinor: 100, MaxMinor: 500_000, StartsAt: end.Add(-48 * time.Hour), EndsAt: end,
 	})
 	if err == nil {
 		err = eventually(func() error { return answers(url + "/v1/campaigns/" + slug) })

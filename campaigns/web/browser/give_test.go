@@ -3,6 +3,7 @@ package browser
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -172,14 +173,7 @@ func TestGive_WhatWasGivenUpIsAskedForAndNotSent(t *testing.T) {
 	slug := newCampaign(t)
 	p := newProxy(t)
 	b := newTab(t, p.url, "/c/"+slug)
-	// A gift that this browser began two hours ago, whose answer never came.
-	value[bool](b, `(() => {
-		const body = {currency: "USD", lines: [{campaign: `+quoted(slug)+`, amount_minor: 700}], fee_cover_minor: 0, donor: {anonymous: false, hide_amount: false}};
-		const gift = {key: "given-up-`+slug+`-xxxxxxxx", scope: "c/`+slug+`", at: Date.now() - 2 * 3600e3, mark: "x", body, currency: "USD", lines: body.lines, amount: 700,
-			payment: {confirmation_token: "ctoken_card_visa_`+slug+`"}, doubt: true};
-		localStorage.setItem("spillway.gift." + gift.key, JSON.stringify(gift));
-		return true;
-	})()`)
+	b.giveUp(slug)
 	b.go_("/c/" + slug)
 	b.state("begun")
 	if n := p.posts.Load(); n != 0 {
@@ -188,6 +182,29 @@ func TestGive_WhatWasGivenUpIsAskedForAndNotSent(t *testing.T) {
 	b.clickText("Send it again")
 	b.thanked()
 	wantGiven(t, slug, 1, 700)
+}
+
+// giveUp leaves a gift of seven dollars in the browser that was begun two hours ago, and
+// whose answer never came.
+func (b *tab) giveUp(slug string) {
+	b.t.Helper()
+	value[bool](b, `(() => {
+		const body = {currency: "USD", lines: [{campaign: `+quoted(slug)+`, amount_minor: 700}], fee_cover_minor: 0, donor: {anonymous: false, hide_amount: false}};
+		const gift = {key: "given-up-`+slug+`-xxxxxxxx", scope: "c/`+slug+`", at: Date.now() - 2 * 3600e3, mark: "x", body, currency: "USD", lines: body.lines, amount: 700,
+			payment: {confirmation_token: "ctoken_card_visa_`+slug+`"}, doubt: true};
+		localStorage.setItem("spillway.gift." + gift.key, JSON.stringify(gift));
+		return true;
+	})()`)
+}
+
+func TestGive_WhereGivingHasClosedWhatWasBegunIsStillShown(t *testing.T) {
+	t.Parallel()
+	slug := campaignUntil(t, time.Now().Add(-time.Hour))
+	b := newTab(t, visit(t).url, "/c/"+slug)
+	b.until(`!document.querySelector("form[data-give]") && document.querySelector("#give-title").textContent.includes("closed")`)
+	b.giveUp(slug)
+	b.go_("/c/" + slug)
+	b.state("begun")
 }
 
 func TestGive_SecondTabWithTheSameWishIsTheSameGift(t *testing.T) {
