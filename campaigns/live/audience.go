@@ -11,8 +11,10 @@ const (
 	// wakeBurst is how much of the pace may be made up for at once: the runtime's
 	// queues fill with so many viewers at most, and a donor waits behind those.
 	wakeBurst = 20 * time.Millisecond
-	// wakeChunk is how many of one audience are woken before it is another's turn.
+	// wakeChunk is how many of one audience are woken before it is another's turn, and
+	// visitMost how many are looked at for that.
 	wakeChunk = 64
+	visitMost = 1024
 )
 
 // seat is a viewer's place in an audience.
@@ -65,15 +67,22 @@ func (a *audience) stir(h *Hub) {
 
 // wake wakes the next `most` at most. more is false when nobody waits any more; then
 // the audience is not in the queue.
-func (a *audience) wake(most int) (woken int, more bool) {
+//
+// Who rests after a write, or was woken and has not looked yet, is not counted: it
+// writes in its own time anyway, and once. So those who watch the same twenty topics are not woken twenty times in
+// one round and then not at all.
+func (a *audience) wake(most int, now int64) (woken int, more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.left = min(a.left, len(a.seats))
-	for ; woken < most && a.left > 0; woken++ {
+	for visited := 0; visited < visitMost && woken < most && a.left > 0; visited++ {
 		if a.next >= len(a.seats) {
 			a.next = 0
 		}
-		a.seats[a.next].viewer.rouse()
+		v := a.seats[a.next].viewer
+		if v.rouse() && v.rests.Load() <= now {
+			woken++
+		}
 		a.next++
 		a.left--
 	}
@@ -111,7 +120,7 @@ func (h *Hub) wake(t *tokens) time.Duration {
 		h.waking[0] = nil
 		h.waking = h.waking[1:]
 		h.wakeMu.Unlock()
-		woken, more := a.wake(int(min(t.left, wakeChunk)))
+		woken, more := a.wake(int(min(t.left, wakeChunk)), now.UnixNano())
 		t.left -= float64(woken)
 		if more {
 			h.wakeMu.Lock()

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,75 @@ func TestWatch_ManyAreWokenInTurn(t *testing.T) {
 				if late := e.at.Sub(e.AsOf); late > 120*time.Millisecond {
 					t.Fatalf("viewer %d was sent what was %v old", i, late)
 				}
+			}
+			_ = v.leave()
+		}
+	})
+}
+
+// Everybody looks at the same twenty campaigns, which all move: nobody is left out
+// while others have their turn in one audience after the other.
+func TestWatchMany_TheSameCampaignsForAll(t *testing.T) {
+	const sessions, most = 60, 120 // a write every half second for each
+	onSquare(t, live.Config{WritesMost: most, HeartbeatEvery: time.Hour}, func(t *testing.T, s *square, _ context.CancelFunc) {
+		what := topics{Day: true}
+		for i := range 20 {
+			what.Campaigns = append(what.Campaigns, fmt.Sprintf("c%d", i))
+			s.show(total(what.Campaigns[i], 1))
+		}
+		var all []*session
+		for range sessions {
+			all = append(all, attend(t, s.hub, what))
+		}
+		synctest.Wait()
+		for _, v := range all {
+			v.take()
+		}
+		begun := time.Now()
+		const long = 4 * time.Second
+		for version := int64(2); time.Since(begun) < long; version++ {
+			for _, slug := range what.Campaigns {
+				s.show(total(slug, version))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		ended := time.Now()
+		synctest.Wait()
+		var writes int
+		for i, v := range all {
+			events, n := v.take()
+			writes += n
+			last := begun
+			for _, e := range events {
+				if gap := e.at.Sub(last); gap > 1200*time.Millisecond {
+					t.Fatalf("session %d heard nothing for %v", i, gap)
+				}
+				last = e.at
+			}
+			if gap := ended.Sub(last); gap > 1200*time.Millisecond {
+				t.Fatalf("session %d heard nothing for the last %v", i, gap)
+			}
+		}
+		if perSecond := float64(writes) / long.Seconds(); perSecond > 1.2*most || perSecond < 0.7*most {
+			t.Errorf("%.0f writes a second, want about %d", perSecond, most)
+		}
+		// What was said last reaches all.
+		time.Sleep(time.Second)
+		for _, slug := range what.Campaigns {
+			s.show(total(slug, 1_000_000))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for i, v := range all {
+			events, _ := v.take()
+			seen := map[any]bool{}
+			for _, e := range events {
+				if e.data["version"] == 1e6 {
+					seen[e.data["campaign"]] = true
+				}
+			}
+			if len(seen) != 20 {
+				t.Errorf("session %d heard the end of %d campaigns", i, len(seen))
 			}
 			_ = v.leave()
 		}

@@ -85,6 +85,7 @@ func (h *Hub) WatchMany(book ledger.Book, slugs []string, day bool, gone <-chan 
 		}
 		if len(slugs) > 1 || day {
 			next = h.cfg.Now().Add(h.pace())
+			v.rests.Store(next.UnixNano())
 		}
 	}
 }

@@ -17,15 +17,21 @@ type viewer struct {
 	// beat is the newest age not sent yet.
 	beat atomic.Pointer[event]
 
+	// rests is until when a viewer of several topics is not written to again, in Unix
+	// nanoseconds.
+	rests atomic.Int64
+
 	inBucket int // its place in bucket.viewers, under the bucket's lock
 	bucket   *bucket
 }
 
-// rouse wakes the viewer; one that is awake already will look again.
-func (v *viewer) rouse() {
+// rouse wakes the viewer; one that was woken already, and will look, is left alone.
+func (v *viewer) rouse() (woken bool) {
 	select {
 	case v.wake <- struct{}{}:
+		return true
 	default:
+		return false
 	}
 }
 
