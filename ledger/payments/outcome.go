@@ -84,3 +84,23 @@ const (
 	RefundCalling   = "calling"   // what became of the call is not known
 	RefundRefused   = "refused"   // the processor will never make it
 )
+
+// RefundPreview is what a refund would give back, judged as its command would be.
+type RefundPreview struct {
+	// Refused says why it would be refused, a word of the Refused set; "" when it would
+	// be made.
+	Refused     string
+	Currency    money.Currency
+	AmountMinor int64 // that would go back: of all lines and the covered fee
+	CoverMinor  int64 // of it, what is of the covered fee
+	LeftMinor   int64 // the most that may go back
+	Lines       []RefundPart
+}
+
+// RefundPart is one line of a donation in a refund, in the order of the donation's.
+type RefundPart struct {
+	Campaign    string
+	GivenMinor  int64
+	LeftMinor   int64 // what may go back of it
+	AmountMinor int64 // what would
+}

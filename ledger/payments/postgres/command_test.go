@@ -334,3 +334,53 @@ func TestRefundState(t *testing.T) {
 	b.apply(t, made)
 	want(string(payments.RefundSucceeded), "re_1", "charge_disputed")
 }
+
+// What is shown before a refund is what the command then asks for, to the cent.
+func TestPreviewRefund_SaysWhatTheCommandDoes(t *testing.T) {
+	b := openBooks(t)
+	d := given(30, ingest.Line{Campaign: "river", AmountMinor: 700}, ingest.Line{Campaign: "hill", AmountMinor: 300})
+	preview := func(minor int64, lines ...int64) payments.RefundPreview {
+		t.Helper()
+		p, err := b.pay.PreviewRefund(t.Context(), &payments.RefundAsked{Donation: d.ID, AmountMinor: minor, Lines: lines})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if got := preview(0); got.Refused != payments.RefusedNotCaptured {
+		t.Errorf("not recorded: %+v", got)
+	}
+	b.record(t, d)
+	b.apply(t, captured(d, noon))
+	for n, c := range []struct {
+		minor int64
+		lines []int64
+	}{{103, nil}, {55, []int64{50, 0}}, {2000, nil}, {900, []int64{890, 0}}, {0, nil}, {1, nil}} {
+		p := preview(c.minor, c.lines...)
+		command := refundOf(byte(n+10), d, c.minor, c.lines...)
+		got := b.command(t, command)
+		if p.Refused != "" {
+			if got != refusedFor(p.Refused) {
+				t.Errorf("%+v: shown %q, was %+v", c, p.Refused, got)
+			}
+			continue
+		}
+		state, err := b.pay.RefundState(t.Context(), postgres.RefundID(command.ID))
+		if err != nil || got != done {
+			t.Fatalf("%+v: shown %+v, was %+v, %v", c, p, got, err)
+		}
+		sum := p.CoverMinor
+		for i, part := range p.Lines {
+			sum += part.AmountMinor
+			if part.AmountMinor != state.Lines[i] || part.AmountMinor > part.LeftMinor || part.LeftMinor > part.GivenMinor {
+				t.Errorf("%+v: line %d shown %+v, was %d", c, i, part, state.Lines[i])
+			}
+		}
+		if p.AmountMinor != state.AmountMinor || sum != p.AmountMinor || p.CoverMinor < 0 || p.LeftMinor < p.AmountMinor {
+			t.Errorf("%+v: shown %+v, was %+v", c, p, state)
+		}
+	}
+	if left := preview(0); left.Refused != payments.RefusedExceeds || left.LeftMinor != 0 {
+		t.Errorf("all of it went back: %+v", left)
+	}
+}
