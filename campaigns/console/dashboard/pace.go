@@ -108,8 +108,7 @@ func (s *Section) setPace(r *frame.Request) error {
 	s.askDatabase(r.Context())
 	s.log.Info("the pace was changed", "do", in.Do, "per_second", in.PerSecond)
 	if r.WantsJSON() {
-		s.tick() // so that the answer shows it
-		return r.Reply(200, paceOf(s.Now()))
+		return r.Reply(200, paceOf(s.look())) // the next moment is up to a second away
 	}
 	said := map[string]string{"pause": "Charging is paused. Gifts are taken all the same.", "resume": "Charging goes on.",
 		"set": "The pace of charging is " + rate(in.PerSecond) + " a second."}
