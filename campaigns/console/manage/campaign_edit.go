@@ -35,6 +35,7 @@ type campaignPageData struct {
 	Organisations []*campaigns.Organisation
 	Currencies    []money.Currency
 	MayEdit       bool
+	MaySeeAll     bool // what is the installation's
 	Now           time.Time
 	Extend        string // what was typed
 }
@@ -48,7 +49,7 @@ func (s *Section) form(r *frame.Request, d *campaignPageData) error {
 	if d.Organisations, err = s.Campaigns.Organisations(r.Context(), "", "", organisationsOffered); err != nil {
 		return trouble(err)
 	}
-	d.Now, d.Currencies = r.Now(), money.Currencies()
+	d.Now, d.Currencies, d.MaySeeAll = r.Now(), money.Currencies(), r.Principal.Can(access.ViewCampaigns, "")
 	title := "A new campaign"
 	if d.Campaign != nil {
 		d.Slug, d.Phase, title = d.Campaign.Slug, d.Campaign.PhaseAt(d.Now).String(), d.Campaign.Name
