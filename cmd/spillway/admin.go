@@ -16,6 +16,7 @@ import (
 	"spillway/campaigns/console"
 	"spillway/campaigns/console/frame"
 	"spillway/campaigns/console/people"
+	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/ingest/admission"
@@ -79,14 +80,11 @@ func (c *adminCommand) Run(p *process) error {
 	err = o.start(p.ctx, group)
 	if err == nil {
 		operators.setReady(func() error { return nil })
-		report(p.ctx, group, o.link, operators, p.log, reportedRole{name: adminRole})
+		report(p.ctx, group, o.link, operators, p.log, reportedRole{name: status.AdminRole})
 		err = group.Wait(p.ctx)
 	}
 	return finish(p, group, err)
 }
-
-// adminRole is what this role calls itself in reports of status.
-const adminRole = "admin"
 
 // office is what `admin` and `up` run for organisers: the console with its sections.
 type office struct {

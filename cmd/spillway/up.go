@@ -195,7 +195,7 @@ func (u *up) roles(f *frontEnd, r *recorder) []reportedRole {
 		roles = append(roles, reportedRole{status.PaymentsRole, u.till.ready})
 	}
 	if u.organisers != nil {
-		roles = append(roles, reportedRole{name: adminRole})
+		roles = append(roles, reportedRole{name: status.AdminRole})
 	}
 	return roles
 }
