@@ -58,4 +58,6 @@ func TestConsole_TheFirstOwnerWatchesTheDay(t *testing.T) {
 	b.go_("/admin/dashboard")
 	b.until(drawn)
 	b.until("!" + said)
+
+	t.Run("EveryPageSatisfiesAxe", func(t *testing.T) { soundConsole(t, b) })
 }

@@ -28,7 +28,6 @@ type house struct {
 	url      string // of the front-end
 	owner    string // where the console's first owner begins, once
 	database string // its URL
-	data     string // its folder
 	browser  context.Context
 }
 
