@@ -3,6 +3,7 @@ package sheet
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"encoding/csv"
 	"errors"
@@ -206,7 +207,15 @@ func TestRead_RefusesWithAReason(t *testing.T) {
 		}
 	})
 	many := strings.Repeat("x\n", RowsMax+2)
-	bomb := strings.Repeat("<c/>", unzippedBytesMax/4+1)
+	// It only states its size: nothing is unpacked before that is looked at.
+	var bomb bytes.Buffer
+	w := zip.NewWriter(&bomb)
+	if _, err := w.CreateRaw(&zip.FileHeader{Name: "xl/worksheets/sheet1.xml", Method: zip.Deflate, UncompressedSize64: unzippedBytesMax + 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		data []byte
 		kind error
@@ -235,7 +244,7 @@ func TestRead_RefusesWithAReason(t *testing.T) {
 		"half an archive":       {whole[:len(whole)/2], ErrFormat, "damaged"},
 		"a workbook of nothing": {zipped(t, "xl/workbook.xml", "rubbish"), ErrFormat, ""},
 		"two parts of one name": {zipped(t, "xl/workbook.xml", "a", "XL\\Workbook.xml", "b"), ErrFormat, "damaged"},
-		"a bomb":                {zipped(t, "xl/workbook.xml", "a", "xl/worksheets/sheet1.xml", bomb), ErrTooLarge, "unpacked"},
+		"a bomb":                {bomb.Bytes(), ErrTooLarge, "unpacked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read(c.data)
@@ -375,4 +384,35 @@ func FuzzRead(f *testing.F) {
 		}
 		Match(table, columns)
 	})
+}
+
+// An archive that states less than it holds is damaged, and unpacks no further than it states.
+func TestRead_ABombThatLiesAboutItsSize(t *testing.T) {
+	var packed, lie bytes.Buffer
+	f, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(bytes.Repeat([]byte("<c/>"), 1<<18)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(&lie)
+	for _, name := range []string{"xl/workbook.xml", "xl/worksheets/sheet1.xml"} {
+		part, err := w.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, CompressedSize64: uint64(packed.Len()), UncompressedSize64: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := part.Write(packed.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(lie.Bytes()); !errors.Is(err, ErrFormat) {
+		t.Errorf("%v", err)
+	}
 }
