@@ -74,6 +74,10 @@ func (c *Console) handle(ctx *fasthttp.RequestCtx) {
 	case !sameSite(&ctx.Request.Header, string(ctx.Host())):
 		c.refuse(r, &frame.Problem{Status: fasthttp.StatusForbidden, Code: "cross_site", Detail: "The request was sent by a page of another site; nothing was done."})
 		return
+	case len(ctx.Request.Header.ContentEncoding()) > 0:
+		// Bounds hold for what was sent; fasthttp unpacks forms without one, for anybody.
+		c.refuse(r, errPacked)
+		return
 	case route.Needs != access.Public && !way.allowed():
 		c.refuse(r, errPlain)
 		return
@@ -101,6 +105,10 @@ var errPlain = &frame.Problem{Status: fasthttp.StatusForbidden, Code: "tls_requi
 	Detail: "The console is used over TLS, or on the machine itself by way of http://127.0.0.1 or http://localhost. " +
 		"Put a proxy with TLS in front, have it set X-Forwarded-Proto, and name its network with --admin-trusted-proxy; or reach it through a tunnel: " +
 		"ssh -L 8082:127.0.0.1:8082 <machine>, then http://127.0.0.1:8082/admin."}
+
+// errPacked refuses bodies that would have to be unpacked.
+var errPacked = &frame.Problem{Status: fasthttp.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+	Detail: "Send the body as it is, without Content-Encoding."}
 
 // errNobody asks to sign in.
 var errNobody = &frame.Problem{Status: fasthttp.StatusUnauthorized, Code: "not_signed_in",

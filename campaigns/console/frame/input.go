@@ -13,8 +13,14 @@ import (
 )
 
 // Form is the first value of a field of the posted form, trimmed; "" when it is not
-// there. Multipart forms are read too.
-func (r *Request) Form(name string) string { return strings.TrimSpace(string(r.ctx.FormValue(name))) }
+// there. Multipart forms are read too, the address is not: who sends somebody a link
+// to a form must not fill it in.
+func (r *Request) Form(name string) string {
+	if all := r.FormAll(name); len(all) > 0 {
+		return strings.TrimSpace(all[0])
+	}
+	return ""
+}
 
 // FormAll are all values of a field of the posted form, in order.
 func (r *Request) FormAll(name string) []string {
