@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"spillway/campaigns/access"
 	"spillway/campaigns/console/manage/plan"
 )
 
@@ -68,10 +69,14 @@ func (s *Section) offline(ctx context.Context) (*offlineIndex, error) {
 	return index, nil
 }
 
-// warnings say which offline gifts o looks like.
-func (x *offlineIndex) warnings(o *plan.Offline) (texts []string) {
+// warnings say to somebody which offline gifts o looks like.
+func (x *offlineIndex) warnings(o *plan.Offline, who *access.Principal) (texts []string) {
 	if b := x.byReference[referenceKey(o)]; o.Reference != "" && b != nil && b.ID != o.ID {
-		texts = append(texts, fmt.Sprintf("the reference is that of a gift to %s, entered %s", b.Campaign, b.AskedAt.Format(time.DateOnly)))
+		to := b.Campaign
+		if !who.Can(access.OfflineGift, to) {
+			to = "another campaign"
+		}
+		texts = append(texts, fmt.Sprintf("the reference is that of a gift to %s, entered %s", to, b.AskedAt.Format(time.DateOnly)))
 		return texts
 	}
 	for _, b := range x.byAmount[amountKey(o)] {
@@ -98,10 +103,13 @@ func daysApart(a, b string) int {
 	return int(d / (24 * time.Hour))
 }
 
-// online says which online gifts o looks like.
-func (s *Section) online(ctx context.Context, o *plan.Offline, name string) (texts []string, err error) {
+// online says to somebody which online gifts o looks like.
+func (s *Section) online(ctx context.Context, o *plan.Offline, name string, who *access.Principal) (texts []string, err error) {
 	if s.Lookalikes == nil {
 		return nil, nil
+	}
+	if !who.Can(access.ViewPersonal, o.Campaign) {
+		name = "" // the answer would tell who gave
 	}
 	day, err := time.Parse(time.DateOnly, o.Received)
 	if err != nil {
@@ -130,13 +138,13 @@ func (s *Section) online(ctx context.Context, o *plan.Offline, name string) (tex
 
 // compare adds to each row what it looks like. notice says what was not compared; it is
 // "" when all was.
-func (s *Section) compare(ctx context.Context, p *plan.Gifts) (notice string, err error) {
+func (s *Section) compare(ctx context.Context, p *plan.Gifts, who *access.Principal) (notice string, err error) {
 	index, err := s.offline(ctx)
 	if err != nil {
 		return "", err
 	}
 	for i, o := range p.Book {
-		for _, text := range index.warnings(o) {
+		for _, text := range index.warnings(o, who) {
 			p.Warn(p.Of[i], text)
 		}
 	}
@@ -151,7 +159,7 @@ func (s *Section) compare(ctx context.Context, p *plan.Gifts) (notice string, er
 	for range comparers {
 		group.Go(func() {
 			for i := range turn {
-				texts, err := s.online(bounded, p.Book[i], p.Names[p.Of[i]])
+				texts, err := s.online(bounded, p.Book[i], p.Names[p.Of[i]], who)
 				lock.Lock()
 				if err != nil {
 					missed++

@@ -270,8 +270,8 @@ func (s *Section) warnings(r *frame.Request, o *plan.Offline, name string) ([]st
 	if err != nil {
 		return nil, trouble(err)
 	}
-	texts := index.warnings(o)
-	online, err := s.online(r.Context(), o, name)
+	texts := index.warnings(o, &r.Principal)
+	online, err := s.online(r.Context(), o, name, &r.Principal)
 	if err != nil {
 		online = []string{"it could not be compared with online gifts: the search does not answer"}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"spillway/campaigns/access"
 	"spillway/campaigns/console/manage"
 )
 
@@ -73,6 +74,35 @@ func TestGift_WarnsOfWhatIsThere(t *testing.T) {
 	if formOf(page).Get("key") != "k3" {
 		t.Error("the key is another")
 	}
+}
+
+// Who may not see donors' names learns nothing by typing one: neither that somebody of
+// the name gave nor which gift it was.
+func TestGift_TellsNoNamesToWhoMayNotSeeThem(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.alike["river Ada"] = []manage.Alike{{Donation: "d-1", At: start, SameName: true}}
+	key := access.Principal{User: "7", Name: "till", Key: true, Scopes: access.SetOf(access.OfflineGift)}
+	if got := r.postJSON(key, "/admin/v1/gifts", `{"key":"a","campaign":"river","amount":"12.50","kind":"cash","name":"Ada"}`); got.status != 201 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	file := "Campaign,Amount,Kind,Reference,Received,Donor\nriver,13.50,cheque,9,2026-11-22,Ada\n"
+	id := r.send(key, "/admin/v1/gifts/-/imports", "file", "a.csv", []byte(file)).want(t, 201).decode(t)["id"].(string)
+	if got := r.get(key, "/admin/v1/gifts/-/imports/"+id).want(t, 200); strings.Contains(got.body, "d-1") {
+		t.Errorf("%s", got.body)
+	}
+}
+
+// Who is bound to some campaigns is not told which other one a reference was used for.
+func TestGift_NamesNoCampaignOfOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.postJSON(owner, "/admin/v1/gifts", `{"key":"a","campaign":"hill","amount":"20","kind":"cheque","reference":"4711"}`).want(t, 201)
+	body := `{"key":"b","campaign":"river","amount":"12.50","kind":"cheque","reference":"4711"}`
+	if got := r.postJSON(limited, "/admin/v1/gifts", body).want(t, 409, "the reference is that of a gift to another campaign"); strings.Contains(got.body, "hill") {
+		t.Errorf("%s", got.body)
+	}
+	r.postJSON(owner, "/admin/v1/gifts", body).want(t, 409, "the reference is that of a gift to hill")
 }
 
 func TestGift_BrokerOrPaymentsAway(t *testing.T) {

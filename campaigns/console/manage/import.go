@@ -229,7 +229,7 @@ func (s *Section) uploadGifts(r *frame.Request) error {
 		if err := p.Known(func(id [16]byte) bool { return known[id].Word != "" }); err != nil {
 			return nil, plan.Summary{}, "", err
 		}
-		notice, err := s.compare(r.Context(), p)
+		notice, err := s.compare(r.Context(), p, &r.Principal)
 		if err != nil {
 			return nil, plan.Summary{}, "", trouble(err)
 		}
