@@ -94,7 +94,7 @@ func serve(t *testing.T) *rig {
 		store.AddUser(t.Context(), r.owner, access.Entry{}),
 		store.SetPassword(t.Context(), r.owner.ID, phc, "", access.Entry{}),
 		store.StartSession(t.Context(), sum, access.Session{ID: "0123456789abcdef", User: r.owner.ID, CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}, false, access.Entry{}),
-		store.AddKey(t.Context(), access.Key{ID: id, Name: "test", Scopes: access.SetOf(access.ManageUsers, access.ViewAudit), CreatedAt: time.Now()}, keySum, access.Entry{}),
+		store.AddKey(t.Context(), access.Key{ID: id, Name: "test", Scopes: access.SetOf(access.Grantable()...), CreatedAt: time.Now()}, keySum, access.Entry{}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -239,8 +239,29 @@ func TestJSON_UsersFromLinkToShutOut(t *testing.T) {
 	r.json(422, "GET", "/admin/v1/audit?after=x", "")
 }
 
+// A key that may manage users neither makes one who may more than it does, nor takes
+// over one who may.
+func TestJSON_KeysMakeNobodyMightier(t *testing.T) {
+	r := serve(t)
+	finn := r.json(201, "POST", "/admin/v1/users", `{"email":"finn@example.org","role":"finance","reach":"all"}`)["user"].(map[string]any)
+	r.key = r.json(201, "POST", "/admin/v1/keys", `{"name":"hall","scopes":["manage_users","view_dashboard","view_campaigns","view_donations"],"reach":"all"}`)["secret"].(string)
+	vic := r.json(201, "POST", "/admin/v1/users", `{"email":"vic@example.org","role":"viewer","reach":"all"}`)["user"].(map[string]any)
+	for _, role := range []string{"owner", "organiser", "finance"} {
+		r.json(422, "POST", "/admin/v1/users", `{"email":"mallory@example.org","role":"`+role+`","reach":"all"}`)
+		r.json(422, "POST", "/admin/v1/users/"+vic["id"].(string), `{"role":"`+role+`","reach":"all"}`)
+	}
+	r.json(201, "POST", "/admin/v1/users/"+vic["id"].(string)+"/link", "")
+	for _, id := range []string{r.owner.ID, finn["id"].(string)} {
+		r.json(403, "POST", "/admin/v1/users/"+id+"/link", "")
+		r.json(403, "POST", "/admin/v1/users/"+id+"/reset-totp", "")
+		r.json(403, "POST", "/admin/v1/users/"+id+"/disable", "")
+		r.json(403, "POST", "/admin/v1/users/"+id, `{"role":"viewer","reach":"all"}`)
+	}
+}
+
 func TestJSON_KeysGiveNoMoreThanTheirMaker(t *testing.T) {
 	r := serve(t)
+	r.key = r.json(201, "POST", "/admin/v1/keys", `{"name":"people","scopes":["manage_users","view_audit"],"reach":"all"}`)["secret"].(string)
 	made := r.json(201, "POST", "/admin/v1/keys", `{"name":"audit reader","scopes":["view_audit"],"reach":"all","days":7}`)
 	secret := made["secret"].(string)
 	k := made["key"].(map[string]any)
@@ -251,7 +272,7 @@ func TestJSON_KeysGiveNoMoreThanTheirMaker(t *testing.T) {
 	} {
 		r.json(422, "POST", "/admin/v1/keys", bad)
 	}
-	if items := r.json(200, "GET", "/admin/v1/keys", "")["items"].([]any); len(items) != 2 || strings.Contains(r.page(200, "/admin/keys", nil), secret[21:]) {
+	if items := r.json(200, "GET", "/admin/v1/keys", "")["items"].([]any); len(items) != 3 || strings.Contains(r.page(200, "/admin/keys", nil), secret[21:]) {
 		t.Errorf("%v", items)
 	}
 	first := r.key

@@ -115,6 +115,23 @@ func boundOf(reach string, values []string) (bound []string, faults []frame.Fiel
 	return bound, faults
 }
 
+// mayGive tells whether whoever asks may do all that a role may. Owners may; an API key
+// makes nobody mightier than itself, and takes over nobody who is.
+func mayGive(r *frame.Request, role access.Role) bool {
+	for _, p := range role.Permissions().List() {
+		if !r.Principal.Can(p, "") {
+			return false
+		}
+	}
+	return true
+}
+
+// errMightier refuses to change a user who may more than whoever asks.
+var errMightier = frame.Forbidden("This user may do what you may not, so they are changed by an owner.")
+
+// faultOfRole says that a role is not theirs to give.
+var faultOfRole = frame.Field{Name: "role", Code: "not_yours", Detail: "Nobody gives what they may not do."}
+
 // sentenceOf is a grant for the audit log.
 func sentenceOf(role access.Role, bound []string) string {
 	if bound == nil {
@@ -178,6 +195,9 @@ func (s *Section) addUser(r *frame.Request) error {
 	}
 	g := grant{in.Role, in.Reach, in.Campaigns}
 	role, bound, faults := g.check()
+	if !mayGive(r, role) {
+		faults = append(faults, faultOfRole)
+	}
 	email, ok := access.CanonicalEmail(in.Email)
 	if !ok {
 		faults = append(faults, frame.Field{Name: "email", Code: "invalid", Detail: "This is not an e-mail address."})
@@ -275,11 +295,17 @@ func (s *Section) setAccess(r *frame.Request) error {
 	if err != nil {
 		return named(err)
 	}
+	if !mayGive(r, u.Role) {
+		return errMightier
+	}
 	var g grant
 	if err := r.Input(&g); err != nil {
 		return err
 	}
 	role, bound, faults := g.check()
+	if !mayGive(r, role) {
+		faults = append(faults, faultOfRole)
+	}
 	if len(faults) > 0 {
 		if r.WantsJSON() {
 			return frame.Invalid(faults...)
@@ -297,6 +323,9 @@ func (s *Section) setAccess(r *frame.Request) error {
 // with looks a user up and does something to them.
 func (s *Section) with(r *frame.Request, flash string, do func(access.User) error) error {
 	u, err := s.store.User(r.Context(), r.Param("id"))
+	if err == nil && !mayGive(r, u.Role) {
+		return errMightier
+	}
 	if err == nil {
 		err = do(u)
 	}
@@ -334,6 +363,9 @@ func (s *Section) newLink(r *frame.Request) error {
 	u, err := s.store.User(r.Context(), r.Param("id"))
 	if err != nil {
 		return named(err)
+	}
+	if !mayGive(r, u.Role) {
+		return errMightier
 	}
 	if !u.DisabledAt.IsZero() {
 		return frame.Conflict("disabled", "This user is shut out: let them in first.")
