@@ -134,7 +134,7 @@ func (c *Console) admit(r *frame.Request, route *frame.Route) error {
 func (c *Console) request(bounded context.Context, ctx *fasthttp.RequestCtx, params []frame.Param, way way, id identity) *frame.Request {
 	return frame.NewRequest(ctx, params, frame.Surroundings{
 		Context: bounded, Principal: id.principal, Session: id.session, Network: network(way.client), Now: c.now().UTC(), Log: c.log,
-		Audit: c.audit, Keep: c.kept.add, Shell: c.render, Stream: c.streams.add, Secure: way.secure,
+		Audit: c.audit, Keep: c.kept.add, Shell: c.render, Stream: c.streams.add, Beside: func(run func()) { go run() }, Secure: way.secure,
 	})
 }
 

@@ -35,7 +35,7 @@ func (r *Request) Download(contentType, filename string, longest time.Duration, 
 	log := r.s.Log
 	ctx, cancel := context.WithCancel(ctx)
 	from, to := io.Pipe()
-	go func() {
+	r.s.Beside(func() {
 		defer done()
 		defer cancel()
 		w := bufio.NewWriterSize(to, downloadBuffer)
@@ -47,7 +47,7 @@ func (r *Request) Download(contentType, filename string, longest time.Duration, 
 			log.Warn("a download ended early", "err", err)
 		}
 		_ = to.CloseWithError(err) // it never fails
-	}()
+	})
 	r.ctx.Response.ImmediateHeaderFlush = true
 	r.ctx.SetBodyStream(&download{from, cancel}, -1)
 	return nil

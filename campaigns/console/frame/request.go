@@ -36,6 +36,9 @@ type Surroundings struct {
 	// Stream registers a stream that may last so long: a context that ends with it or
 	// with the console, and what is called at its end. ok is false when there are too many.
 	Stream func(longest time.Duration) (ctx context.Context, done func(), ok bool)
+	// Beside runs what goes on after the handler returned, in a goroutine of the
+	// console's. What it does stands in a Stream, which the console waits for.
+	Beside func(run func())
 	// Secure tells whether the browser reached us over TLS.
 	Secure bool
 }
