@@ -94,20 +94,46 @@ func TemplateCSV(columns []Column) []byte {
 	return AppendCSV(out, examples)
 }
 
-// AppendCSV adds a row of CSV. A cell that a spreadsheet program would take for a formula
-// gets an apostrophe before it, which shows it as text and computes nothing.
+// AppendCSV adds a row of CSV. What a spreadsheet program would take for a formula gets an
+// apostrophe before it, which shows it as text and computes nothing.
 func AppendCSV(to []byte, cells []string) []byte {
 	for i, cell := range cells {
 		if i > 0 {
 			to = append(to, ',')
 		}
-		if cell != "" && strings.IndexByte("=+-@\t\r", cell[0]) >= 0 {
-			cell = "'" + cell
-		}
+		cell = harmless(cell)
 		if strings.ContainsAny(cell, "\",;\r\n") {
 			cell = `"` + strings.ReplaceAll(cell, `"`, `""`) + `"`
 		}
 		to = append(to, cell...)
 	}
 	return append(to, '\r', '\n')
+}
+
+// harmless puts an apostrophe before what a spreadsheet program would take for a formula:
+// where a cell begins, and behind what another one begins with for a program that was
+// told another separator than the comma, as Excel is in many countries. For that one
+// quotes inside a line hold nothing together. Wide signs count where people write wide.
+func harmless(cell string) string {
+	var out []byte
+	done, begin, begins := 0, 0, true
+	if cell != "" && strings.IndexByte("\t\r\n", cell[0]) >= 0 {
+		out = append(out, '\'') // some programs look behind these too
+	}
+	for i, c := range cell {
+		switch {
+		case c == ';' || c == '\t' || c == '\r' || c == '\n':
+			begin, begins = i+1, true
+		case !begins || c == '"' || c == ' ':
+		default:
+			if begins = false; strings.ContainsRune("=+-@＝＋－＠", c) {
+				out = append(append(out, cell[done:begin]...), '\'')
+				done = begin
+			}
+		}
+	}
+	if out == nil {
+		return cell
+	}
+	return string(append(out, cell[done:]...))
 }
