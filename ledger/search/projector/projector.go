@@ -32,27 +32,28 @@ import (
 // Config says how much of the machine the projection may take. Zero values are the
 // defaults.
 type Config struct {
-	// Share is the part of the time that it works while donors give, 0 to 1; a third by
+	// Share is the part of the time that it works while donors give, 0 to 1; a fifth by
 	// default. While nobody gives it takes what it needs.
 	Share float64
 	// GiveWayAge is how old the oldest donation that the ledger has not recorded may be
 	// before all looking stops; 1 s by default.
 	GiveWayAge time.Duration
 	// GiveWayBytes is how many bytes of donations may arrive a second before only states
-	// are followed and new donations wait; 2 MB by default, about six thousand donations
-	// a second, which is what two cores record beside everything else without noticing us.
+	// are followed and new donations wait; 512 KiB by default, some 1,500 donations a
+	// second and four times the highest peak that was ever published. Measured on two
+	// cores at 5,000 a second: following them all doubled the donors' p99, 6 ms to 13.
 	GiveWayBytes float64
 }
 
 func (c Config) withDefaults() Config {
 	if c.Share <= 0 || c.Share > 1 {
-		c.Share = 1.0 / 3
+		c.Share = 1.0 / 5
 	}
 	if c.GiveWayAge <= 0 {
 		c.GiveWayAge = time.Second
 	}
 	if c.GiveWayBytes <= 0 {
-		c.GiveWayBytes = 2 << 20
+		c.GiveWayBytes = 512 << 10
 	}
 	return c
 }
