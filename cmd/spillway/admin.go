@@ -16,6 +16,7 @@ import (
 	"spillway/campaigns/console"
 	"spillway/campaigns/console/frame"
 	"spillway/campaigns/console/people"
+	"spillway/campaigns/directory"
 	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
@@ -100,6 +101,8 @@ type office struct {
 	users  *accessdb.Store
 	link   *broker.Broker
 	search *searchdb.Store // of the live book
+	// directory has switches and giving days; the dashboard's part runs it.
+	directory *directory.Directory
 
 	server *console.Console
 }
@@ -119,6 +122,7 @@ type part func(context.Context, *lifecycle.Group) (frame.Section, error)
 func (o *office) parts() []part {
 	return []part{
 		o.dashboard,
+		o.donations, // after the dashboard, whose directory it reads
 		o.manage,
 		o.people,
 	}

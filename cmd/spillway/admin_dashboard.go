@@ -30,6 +30,7 @@ func (o *office) dashboard(ctx context.Context, group *lifecycle.Group) (frame.S
 	group.Add("dashboard's database", quickStop, db.Close)
 	apart := prometheus.WrapRegistererWithPrefix(officeMetrics, o.registry)
 	all := directory.New(o.link, nil, o.log, apart)
+	o.directory = all
 	totals := feed.New(feed.Config{}, o.link, all, o.log, apart)
 	tally := &dashboard.Tally{}
 	section := dashboard.New(dashboard.Config{Node: nodeName(), Endpoint: endpointIntents}, dashboard.Deps{

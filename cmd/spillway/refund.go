@@ -142,7 +142,7 @@ const repeatsMost = 100
 func (r *refundCommand) identify(ctx context.Context, c *counter, book ledger.Book, order *payments.Command) (payments.CommandResult, error) {
 	donation := ingest.ID(order.Refund.Donation).String()
 	if r.Key != "" {
-		order.ID = commandID("refund", donation, "key", r.Key)
+		order.ID = refundKey(donation, r.Key)
 		result, err := c.commanded(ctx, book, order.ID)
 		if err != nil || result.Word == "" {
 			return result, err
@@ -173,6 +173,10 @@ func (r *refundCommand) identify(ctx context.Context, c *counter, book ledger.Bo
 	}
 	return payments.CommandResult{}, fmt.Errorf("this refund was refused %d times; give it a --key of its own to ask once more", repeatsMost)
 }
+
+// refundKey is the command that a person's key names, of one donation; the console's
+// forms make such keys too.
+func refundKey(donation, key string) [16]byte { return commandID("refund", donation, "key", key) }
 
 // differs tells whether a refund that was made is not the one that is asked for now.
 func differs(made payments.RefundState, asked *payments.RefundAsked) bool {

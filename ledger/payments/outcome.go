@@ -104,3 +104,6 @@ type RefundPart struct {
 	LeftMinor   int64 // what may go back of it
 	AmountMinor int64 // what would
 }
+
+// Keeps is what the line has left afterwards.
+func (p RefundPart) Keeps() int64 { return p.LeftMinor - p.AmountMinor }
