@@ -7,13 +7,13 @@ import (
 
 const (
 	// wakeEvery is the time between two rounds of waking while somebody waits for it.
-	wakeEvery = 5 * time.Millisecond
+	wakeEvery = 2 * time.Millisecond
 	// wakeBurst is how much of the pace may be made up for at once: the runtime's
 	// queues fill with so many viewers at most, and a donor waits behind those.
-	wakeBurst = 20 * time.Millisecond
+	wakeBurst = 6 * time.Millisecond
 	// wakeChunk is how many of one audience are woken before it is another's turn, and
 	// visitMost how many are looked at for that.
-	wakeChunk = 64
+	wakeChunk = 32
 	visitMost = 1024
 )
 

@@ -102,7 +102,7 @@ func (c Config) withDefaults() Config {
 		c.EventEvery = 100 * time.Millisecond
 	}
 	if c.WritesMost <= 0 {
-		c.WritesMost = 20_000
+		c.WritesMost = 16_000
 	}
 	if c.HeartbeatEvery <= 0 {
 		c.HeartbeatEvery = 5 * time.Second

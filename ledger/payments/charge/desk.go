@@ -107,11 +107,11 @@ const (
 	restShort = 1  // times what the work took
 	restAmple = 19 // the same
 	// claimAmple is how often is claimed then: what a bucket saves up (250 ms of its
-	// rate) is never spilled, and 25 a second are eight claims and not twenty-five.
-	claimAmple = 100 * time.Millisecond
+	// rate) is never spilled, and 25 a second are seven claims and not twenty-five.
+	claimAmple = 150 * time.Millisecond
 	// applyAmple is how long facts are gathered then: a donor who is asked for 3-D
 	// Secure sees it in the same blink.
-	applyAmple = 40 * time.Millisecond
+	applyAmple = 200 * time.Millisecond
 	ampleFor   = time.Minute
 	ampleLeast = 1000 // attempts
 )
