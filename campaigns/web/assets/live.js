@@ -56,14 +56,21 @@ function totals(t) {
   }
 }
 
-// wall brings a feed up to date: gifts that stay keep their elements.
+// said is what a gift's element tells; an organiser may have hidden a part of it since.
+const said = (li) => ["name", "amount", "dedication", "message"].map((name) => find(`[data-field="${name}"]`, li)?.textContent).join("\n");
+
+// wall brings a feed up to date: gifts that say what they said keep their elements.
 function wall(w) {
   const campaign = w.campaign === "_day" ? "day" : w.campaign;
   if (campaign !== "day" && w.donors_as_of) counts(campaign, "donors", w.donors);
   for (const list of of("[data-feed]", campaign)) {
     if (!w.gifts) continue;
     const there = new Map(findAll("li[data-ref]", list).map((li) => [li.dataset.ref, li]));
-    const next = w.gifts.map((g) => there.get(g.ref) || gift(list, g));
+    const next = w.gifts.map((g) => {
+      const before = there.get(g.ref);
+      const now = gift(list, g);
+      return before && said(before) === said(now) ? before : now;
+    });
     const kept = new Set(next);
     for (const li of there.values()) if (!kept.has(li)) li.remove();
     next.forEach((li, i) => {
