@@ -42,7 +42,7 @@ func (b *Bundle) Len() int { return b.count }
 
 // Bytes is what the message holds, shared with b.
 func (b *Bundle) Bytes() []byte {
-	if b.count == 1 {
+	if b.count == 1 && b.framed[b.first] != magic { // no event begins so, and who sends one gets it back
 		return b.framed[b.first:]
 	}
 	return b.framed

@@ -55,6 +55,15 @@ func TestSplit_RefusesWhatIsCutOrEmpty(t *testing.T) {
 	}
 }
 
+// TestBytes_ABodyThatLooksLikeABundle is what fuzzing found.
+func TestBytes_ABodyThatLooksLikeABundle(t *testing.T) {
+	var b bundle.Bundle
+	b.Add([]byte{1})
+	if got, err := bundle.Split(b.Bytes()); err != nil || len(got) != 1 || !bytes.Equal(got[0], []byte{1}) {
+		t.Errorf("%x, %v", got, err)
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	var b bundle.Bundle
 	b.Add([]byte(`{"a":1}`))
