@@ -75,10 +75,10 @@ type Config struct {
 	// 100 ms: more than ten a second nobody can read.
 	EventEvery time.Duration
 	// WritesMost bounds what all viewers together are sent a second, default
-	// 20,000 events: one takes 3 to 5 µs of a core here and as much at the other end,
+	// 16,000 events: one takes 3 to 5 µs of a core here and as much at the other end,
 	// and reading must leave the donors their share. With more than WritesMost x
-	// EventEvery viewers (2,000) each is sent events further apart instead, 10,000
-	// every 500 ms, which is half of how old a total may be that 10,000 see.
+	// EventEvery viewers (1,600) each is sent events further apart instead, 10,000
+	// every 625 ms, which is two thirds of how old a total may be that 10,000 see.
 	WritesMost int
 	// HeartbeatEvery is how often a viewer is told the age, default 5 s, as the
 	// contract says.
