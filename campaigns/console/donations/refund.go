@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"spillway/campaigns/console/frame"
+	"spillway/campaigns/console/manage/sheet"
 	"spillway/ingest"
 	"spillway/ledger"
 	"spillway/ledger/money"
@@ -216,8 +217,8 @@ func asked(t *search.Story, in *refundInput) (*payments.RefundAsked, error) {
 		if !ok || at < 0 || out.Lines[at] != 0 {
 			return nil, wrong("lines", "Each of the donation's campaigns once at most, as CAMPAIGN=AMOUNT.")
 		}
-		minor, err := money.Parse(strings.ReplaceAll(strings.TrimSpace(text), ",", ""), t.Currency)
-		if err != nil || minor == 0 {
+		minor, err := sheet.ParseAmount(text, false, sheet.Undecided, t.Currency)
+		if err != nil || minor <= 0 {
 			return nil, wrong("lines", "What goes back of "+slug+" is an amount above zero, such as 12.50.")
 		}
 		out.Lines[at] = minor
@@ -228,8 +229,8 @@ func asked(t *search.Story, in *refundInput) (*payments.RefundAsked, error) {
 	if in.Amount == "" {
 		return out, nil
 	}
-	minor, err := money.Parse(strings.ReplaceAll(strings.TrimSpace(in.Amount), ",", ""), t.Currency)
-	if err != nil || minor == 0 || minor < out.AmountMinor {
+	minor, err := sheet.ParseAmount(in.Amount, false, sheet.Undecided, t.Currency)
+	if err != nil || minor <= 0 || minor < out.AmountMinor {
 		return nil, wrong("amount", "An amount above zero such as 12.50, and not less than its lines.")
 	}
 	out.AmountMinor = minor

@@ -145,7 +145,8 @@ async function submit(e) {
     const joined = Boolean(gift.payment);
     if (!joined) {
       const payment = await card.token(body.donor).catch((e) => {
-        forget(gift); // nothing was sent, so nothing has to be found again
+        refresh(gift);
+        if (!gift.payment) forget(gift); // nothing was sent, by no tab, so nothing has to be found again
         throw e;
       });
       refresh(gift); // another tab may have been quicker

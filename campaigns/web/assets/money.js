@@ -19,10 +19,11 @@ function format(currency, digits) {
   return f;
 }
 
-// exponent is how many decimal digits the currency's minor unit has (ISO 4217).
+// exponent is how many decimal digits the currency's minor unit has, as ledger/money has
+// it. Browsers do not know: Chromium 156 says 0 for HUF, whose minor unit has two.
 export function exponent(currency) {
   if (page.campaign?.currency === currency) return page.campaign.exponent;
-  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+  return currency === "JPY" ? 0 : 2;
 }
 
 // money writes an amount in full, "$50.00"; whole leaves out digits that are zeros.

@@ -241,6 +241,9 @@ export function follow(root, gift, hooks = {}) {
   // send sends the gift until it is known what became of it.
   async function send() {
     redraw();
+    // A page that died while it sent knows no more than one whose answer was lost.
+    refresh(gift);
+    if (!gift.id) update(gift, gift.sent ? { doubt: true } : { sent: true });
     const answer = await insist(async () => {
       refresh(gift);
       if (gift.id) return { ok: true, status: 202, body: gift }; // another tab was told
