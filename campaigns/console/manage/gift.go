@@ -233,6 +233,12 @@ func (s *Section) enterGift(r *frame.Request) error {
 	if err != nil {
 		return err
 	}
+	if result.Word == payments.CommandDone {
+		// Another under this key may have been on the disk before it: what is booked counts.
+		if held, err := s.Imports.Gift(r.Context(), o.ID); err == nil && held != nil && held.Offline != *o {
+			return s.enteredBefore(r, &in, o, held)
+		}
+	}
 	return s.entered(r, o, result)
 }
 
@@ -292,6 +298,9 @@ func (s *Section) enteredBefore(r *frame.Request, in *giftInput, o *plan.Offline
 		out := giftAsJSON(held)
 		out.AlreadyEntered = true
 		return r.Reply(200, out)
+	}
+	if held.Refused != "" {
+		return r.Redirect("/admin/gifts", "It was entered before, and the ledger refused it: nothing is booked under this key. Begin with a new form.")
 	}
 	return r.Redirect("/admin/gifts", "It was entered before, and is booked once.")
 }
