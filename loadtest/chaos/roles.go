@@ -69,6 +69,11 @@ func (r *Rig) StartLedger(_ context.Context, n int) error {
 func (r *Rig) ready(ctx context.Context, role string) error {
 	return r.until(ctx, role, "take money", func(ctx context.Context) error {
 		_, err := get(ctx, r.URL()+"/readyz")
+		if err == nil {
+			// `up` takes money before it has written where everything is, and says so to
+			// operators afterwards.
+			_, err = get(ctx, r.OpsURL()+"/readyz")
+		}
 		return err
 	})
 }
