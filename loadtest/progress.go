@@ -28,7 +28,7 @@ type Progress struct {
 	P99               time.Duration
 	Lag               time.Duration // newest lag_ms that a watcher read
 	Backlog           int64         // envelopes, while draining; -1 when not known
-	Behind            time.Duration // how far as_of is behind the last 202, while draining
+	Behind            time.Duration // how far as_of is behind the last 202, while draining; -1 when it cannot be read
 	// Charging is how far that has come, in the phase of that name; ChargeRate is how
 	// many donations came to their end per second since the time before.
 	Charging   *audit.Charging
@@ -48,6 +48,8 @@ type display struct {
 	at       time.Time
 	sent     int64
 	accepted int64
+	// lastBehind is how far the totals were behind when they could last be read.
+	lastBehind time.Duration
 }
 
 func newDisplay(show func(Progress)) *display { return &display{show: show} }
@@ -98,13 +100,18 @@ func (d *display) sending(r *rehearsal, planned int64, left time.Duration) {
 	d.span = left
 }
 
-// drained notes how the drain goes and tells whether it has moved on.
+// drained notes how the drain goes and tells whether it has moved on. The zero asOf
+// is a total that could not be read: no progress.
 func (d *display) drained(backlog int64, asOf, need time.Time) (moved bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	behind := max(0, need.Sub(asOf))
-	moved = d.state.Phase != "draining" || backlog != d.state.Backlog || behind != d.state.Behind
-	d.state.Backlog, d.state.Behind = backlog, behind
+	moved = backlog != d.state.Backlog
+	d.state.Backlog, d.state.Behind = backlog, -1
+	if !asOf.IsZero() {
+		behind := max(0, need.Sub(asOf))
+		moved = moved || behind != d.lastBehind
+		d.state.Behind, d.lastBehind = behind, behind
+	}
 	return moved
 }
 

@@ -17,12 +17,10 @@ import (
 func (p *Progress) Line() string {
 	if !p.Sending {
 		switch {
-		case p.Phase == "draining" && p.Backlog >= 0:
-			return fmt.Sprintf("draining: %s envelopes left, totals %s behind the last answer", count(p.Backlog), short(p.Behind))
+		case p.Phase == "draining":
+			return p.drainingLine()
 		case p.Phase == "charging" && p.Charging != nil:
 			return p.chargingLine()
-		case p.Phase == "draining":
-			return fmt.Sprintf("draining: totals %s behind the last answer", short(p.Behind))
 		}
 		return p.Phase
 	}
@@ -38,6 +36,17 @@ func (p *Progress) Line() string {
 		return text + "  " + p.Left.Round(time.Second).String() + " left"
 	}
 	return text
+}
+
+func (p *Progress) drainingLine() string {
+	text := "draining: "
+	if p.Backlog >= 0 {
+		text += count(p.Backlog) + " envelopes left, "
+	}
+	if p.Behind < 0 {
+		return text + "totals cannot be read at the moment"
+	}
+	return text + "totals " + short(p.Behind) + " behind the last answer"
 }
 
 func (p *Progress) chargingLine() string {
@@ -207,7 +216,7 @@ func spread(d Distribution) string {
 // short writes a duration with three digits.
 func short(d time.Duration) string {
 	unit := time.Duration(1)
-	for abs := d.Abs(); abs >= 1000*unit; {
+	for abs := d.Abs(); abs/1000 >= unit; { // 1000*unit would overflow for the longest ones
 		unit *= 10
 	}
 	return d.Round(unit).String()

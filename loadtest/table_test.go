@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -33,14 +34,15 @@ func TestWriteTable_SaysWhatIsBroken(t *testing.T) {
 
 func TestLine_TellsEachPhase(t *testing.T) {
 	for want, p := range map[string]Progress{
-		"making campaigns":  {Phase: "making campaigns"},
-		"7 envelopes left":  {Phase: "draining", Backlog: 7},
-		"totals 2s behind":  {Phase: "draining", Backlog: -1, Behind: 2 * time.Second},
-		"sent 5 of 1,000":   {Sending: true, Sent: 5, Planned: 1000},
-		"refused 3":         {Sending: true, Refused: 3},
-		"unknown answers 4": {Sending: true, Unknown: 4},
-		"lag 1.23s":         {Sending: true, Lag: 1234567 * time.Microsecond},
-		"1m30s left":        {Sending: true, Left: 90 * time.Second},
+		"making campaigns":                {Phase: "making campaigns"},
+		"7 envelopes left":                {Phase: "draining", Backlog: 7},
+		"draining: totals cannot be read": {Phase: "draining", Backlog: -1, Behind: -1},
+		"totals 2s behind":                {Phase: "draining", Backlog: -1, Behind: 2 * time.Second},
+		"sent 5 of 1,000":                 {Sending: true, Sent: 5, Planned: 1000},
+		"refused 3":                       {Sending: true, Refused: 3},
+		"unknown answers 4":               {Sending: true, Unknown: 4},
+		"lag 1.23s":                       {Sending: true, Lag: 1234567 * time.Microsecond},
+		"1m30s left":                      {Sending: true, Left: 90 * time.Second},
 	} {
 		if got := p.Line(); !strings.Contains(got, want) {
 			t.Errorf("%q does not say %q", got, want)
@@ -49,7 +51,8 @@ func TestLine_TellsEachPhase(t *testing.T) {
 }
 
 func TestShortAndCount(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "0s", 999: "999ns", 1234 * time.Microsecond: "1.23ms", 83456 * time.Millisecond: "1m23.5s", -1234: "-1.23µs"} {
+	for d, want := range map[time.Duration]string{0: "0s", 999: "999ns", 1234 * time.Microsecond: "1.23ms", 83456 * time.Millisecond: "1m23.5s", -1234: "-1.23µs",
+		math.MaxInt64: "2561111h6m40s", math.MinInt64: "-2561111h6m40s"} {
 		if got := short(d); got != want {
 			t.Errorf("%d is %s, want %s", d, got, want)
 		}
