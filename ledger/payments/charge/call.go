@@ -70,11 +70,15 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 			continue
 		}
 		retry = backoff.Tries{}
+		// Evenly until the next claim: fifty calls that begin in the same instant hold the
+		// processor's cores for ten milliseconds, and every donor who gives in that time.
+		gap := d.claimEvery() / time.Duration(max(1, len(claimed)))
 		for i := range claimed {
 			slots <- struct{}{} // there is room: only this loop takes
-			c := &claimed[i]
+			c, turn := &claimed[i], time.Duration(i)*gap
 			calls.Go(func() {
 				defer func() { <-slots }()
+				backoff.Pause(work, turn)
 				d.call(work, c, began.Add(d.s.config.ClaimFor))
 			})
 		}
@@ -93,14 +97,18 @@ func (d *desk) claimLoop(ctx, work context.Context) {
 	}
 }
 
-// restUntil waits before the next claim: for ClaimEvery at least, claimAmple while the
-// queue is long, and then until the
+// claimEvery is the time between two claims: claimAmple while the queue is long.
+func (d *desk) claimEvery() time.Duration {
+	if d.ample() {
+		return max(d.s.config.ClaimEvery, claimAmple)
+	}
+	return d.s.config.ClaimEvery
+}
+
+// restUntil waits before the next claim: for claimEvery at least, and then until the
 // store's time has come or, when nothing could be claimed, attempts were made.
 func (d *desk) restUntil(ctx context.Context, found int, wait time.Duration) {
-	every := d.s.config.ClaimEvery
-	if d.ample() {
-		every = max(every, claimAmple)
-	}
+	every := d.claimEvery()
 	if !backoff.Pause(ctx, every) || found > 0 && wait <= every {
 		return
 	}
