@@ -155,30 +155,19 @@ func trouble(err error) error {
 
 var errNoDonation = frame.NotFound("donation, or it is not in the books yet")
 
-// personal tells whether whoever asks may see what donors said of themselves.
-func personal(r *frame.Request) bool { return r.Principal.Can(access.ViewPersonal, access.Some) }
-
-// story reads one donation for whoever asks: its lines are those of their campaigns.
-// all tells whether these are all that it has. Errors: a *frame.Problem.
-func (s *Section) story(r *frame.Request) (t *search.Story, all bool, err error) {
+// story reads one donation as whoever asks may see it. Errors: a *frame.Problem.
+func (s *Section) story(r *frame.Request) (t *search.Story, v view, err error) {
 	id, err := ingest.ParseID([]byte(r.Param("id")))
 	if err != nil {
-		return nil, false, errNoDonation
+		return nil, view{}, errNoDonation
 	}
 	t, err = s.Search.Story(r.Context(), id)
 	if err != nil {
-		return nil, false, trouble(err)
+		return nil, view{}, trouble(err)
 	}
-	whole := len(t.Lines)
-	narrow(t, &r.Principal)
+	v = seenStory(&r.Principal, t)
 	if len(t.Lines) == 0 {
-		return nil, false, errNoDonation // as if it were not there
+		return nil, view{}, errNoDonation // as if it were not there
 	}
-	if !personal(r) {
-		anonymise(&t.Row)
-	}
-	return t, len(t.Lines) == whole, nil
+	return t, v, nil
 }
-
-// anonymise takes out what the donor said of themselves.
-func anonymise(row *search.Row) { row.Name, row.Email, row.Message, row.Dedication = "", "", "", "" }

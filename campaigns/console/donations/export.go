@@ -73,7 +73,7 @@ func (s *Section) export(r *frame.Request) error {
 	if err := r.Audit("donations.export", r.Query("campaign"), what); err != nil {
 		return err
 	}
-	layout := layout{zone: s.Zone(), personal: personal(r), perLine: perLine}
+	layout := layout{zone: s.Zone(), personal: personal(r), perLine: perLine, of: r.Principal}
 	entry := access.Entry{Actor: r.Principal.User, Name: r.Principal.Name, Network: r.Network(), Action: "donations.exported", Subject: r.Query("campaign")}
 	log := r.Log()
 	name := "donations-" + r.Now().In(layout.zone).Format("2006-01-02-1504") + "." + format
@@ -115,10 +115,8 @@ func (s *Section) write(ctx context.Context, w *bufio.Writer, format string, l *
 	}
 	var cells []cell
 	err = s.Search.Each(ctx, q, func(row *search.Row) error {
-		if !l.personal {
-			anonymise(row)
-		}
-		for line := range l.rowsOf(row) {
+		v := seen(&l.of, row)
+		for line := range l.rowsOf(v) {
 			if n%exportLook == 0 {
 				if s.ExportsOff() {
 					return errTurnedOff
@@ -127,7 +125,7 @@ func (s *Section) write(ctx context.Context, w *bufio.Writer, format string, l *
 					return err
 				}
 			}
-			cells = l.cells(cells[:0], row, line)
+			cells = l.cells(cells[:0], v, line)
 			if err := out.row(cells); err != nil {
 				return err
 			}

@@ -87,7 +87,7 @@ func vienna(t *testing.T) *time.Location {
 }
 
 func TestExport_CSV(t *testing.T) {
-	data := exported(t, "csv", layout{zone: vienna(t), personal: true}, many{n: 3, row: gift})
+	data := exported(t, "csv", layout{of: owner, zone: vienna(t), personal: true}, many{n: 3, row: gift})
 	rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")))).ReadAll()
 	if err != nil || len(rows) != 4 {
 		t.Fatalf("%d rows, %v", len(rows), err)
@@ -108,7 +108,7 @@ func TestExport_CSV(t *testing.T) {
 }
 
 func TestExport_ARowForEachLine(t *testing.T) {
-	data := exported(t, "csv", layout{zone: time.UTC, perLine: true}, many{n: 1, row: gift})
+	data := exported(t, "csv", layout{of: owner, zone: time.UTC, perLine: true}, many{n: 1, row: gift})
 	rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")))).ReadAll()
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("%d rows, %v", len(rows), err)
@@ -137,7 +137,7 @@ func TestExport_ARowForEachLine(t *testing.T) {
 // TestExport_XLSXOpensElsewhere: another program reads the workbook, finds the same, and
 // nothing to compute.
 func TestExport_XLSXOpensElsewhere(t *testing.T) {
-	data := exported(t, "xlsx", layout{zone: time.UTC, personal: true}, many{n: 200, row: gift})
+	data := exported(t, "xlsx", layout{of: owner, zone: time.UTC, personal: true}, many{n: 200, row: gift})
 	book, err := excelize.OpenReader(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestExport_ConstantMemory(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		s := New(Deps{Search: m, ExportsOff: func() bool { return false }})
-		n, err := s.write(t.Context(), bufio.NewWriter(io.Discard), format, &layout{zone: time.UTC, personal: true}, search.Query{})
+		n, err := s.write(t.Context(), bufio.NewWriter(io.Discard), format, &layout{of: owner, zone: time.UTC, personal: true}, search.Query{})
 		if err != nil || n != rows {
 			t.Fatalf("%s: %d rows, %v", format, n, err)
 		}
@@ -203,7 +203,7 @@ func BenchmarkExport(b *testing.B) {
 		b.Run(format, func(b *testing.B) {
 			for b.Loop() {
 				s := New(Deps{Search: many{n: 2_000_000, row: gift}, ExportsOff: func() bool { return false }})
-				if n, err := s.write(b.Context(), bufio.NewWriter(io.Discard), format, &layout{zone: time.UTC, personal: true}, search.Query{}); err != nil {
+				if n, err := s.write(b.Context(), bufio.NewWriter(io.Discard), format, &layout{of: owner, zone: time.UTC, personal: true}, search.Query{}); err != nil {
 					b.Fatalf("%d rows, %v", n, err)
 				}
 				var stats runtime.MemStats

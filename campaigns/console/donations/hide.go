@@ -20,7 +20,7 @@ func (s *Section) hide(r *frame.Request) error {
 	if !known {
 		return frame.Invalid(frame.Field{Name: "what", Code: "unknown", Detail: "Hide name, message, both, or none."})
 	}
-	t, _, err := s.story(r)
+	t, v, err := s.story(r)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (s *Section) hide(r *frame.Request) error {
 	}
 	if r.WantsJSON() {
 		t.Hidden = what
-		return r.Reply(http.StatusOK, asJSON(&t.Row))
+		return r.Reply(http.StatusOK, asJSON(v))
 	}
 	return r.Redirect(root+"/"+t.ID.String(), hideWords[what]+" The public sees it within a second.")
 }

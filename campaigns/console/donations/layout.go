@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"spillway/ledger/search"
+	"spillway/campaigns/access"
 )
 
 // cell is one value of a row. number marks what spreadsheets may add up; everything
@@ -18,8 +18,9 @@ type cell struct {
 // layout says what stands in which column.
 type layout struct {
 	zone     *time.Location
-	personal bool // what donors said of themselves has columns
-	perLine  bool // a row is one line; otherwise one donation
+	personal bool             // what donors said of themselves has columns
+	perLine  bool             // a row is one line; otherwise one donation
+	of       access.Principal // who sees it
 }
 
 // titles are the columns' names. They are part of the contract: programs read them.
@@ -28,7 +29,7 @@ func (l *layout) titles() []string {
 	if l.perLine {
 		all = append(all, "line", "campaign", "line_amount", "line_amount_minor")
 	}
-	all = append(all, "amount", "amount_minor", "covered_fee", "covered_fee_minor", "refunded", "refunded_minor")
+	all = append(all, "part", "amount", "amount_minor", "covered_fee", "covered_fee_minor", "refunded", "refunded_minor")
 	if !l.perLine {
 		all = append(all, "campaigns")
 	}
@@ -48,7 +49,7 @@ func (l *layout) header() []cell {
 }
 
 // rowsOf is how many rows a donation has.
-func (l *layout) rowsOf(row *search.Row) int {
+func (l *layout) rowsOf(row view) int {
 	if l.perLine {
 		return len(row.Lines)
 	}
@@ -56,7 +57,7 @@ func (l *layout) rowsOf(row *search.Row) int {
 }
 
 // cells appends the cells of one row to those given.
-func (l *layout) cells(to []cell, row *search.Row, line int) []cell {
+func (l *layout) cells(to []cell, row view, line int) []cell {
 	text := func(s string) { to = append(to, cell{text: s}) }
 	amount := func(minor int64) {
 		to = append(to, cell{plainMoney(minor, row.Currency), true}, cell{strconv.FormatInt(minor, 10), true})
@@ -72,9 +73,14 @@ func (l *layout) cells(to []cell, row *search.Row, line int) []cell {
 		text(row.Lines[line].Campaign)
 		amount(row.Lines[line].AmountMinor)
 	}
+	text(yes(row.Part))
 	amount(row.AmountMinor)
 	amount(row.FeeCoverMinor)
-	amount(row.RefundedMinor)
+	if row.SomeBack {
+		to = append(to, cell{}, cell{}) // not known of which lines
+	} else {
+		amount(row.RefundedMinor)
+	}
 	if !l.perLine {
 		parts := make([]string, len(row.Lines))
 		for i, part := range row.Lines {

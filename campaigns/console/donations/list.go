@@ -32,18 +32,19 @@ type rowJSON struct {
 	HideAmount    bool           `json:"hide_amount"`
 	AmountMinor   int64          `json:"amount_minor"`
 	FeeCoverMinor int64          `json:"fee_cover_minor"`
-	RefundedMinor int64          `json:"refunded_minor"`
+	RefundedMinor *int64         `json:"refunded_minor,omitempty"`
 	Currency      money.Currency `json:"currency"`
 	Lines         []lineJSON     `json:"lines"`
+	Part          bool           `json:"part"`
 	Hidden        string         `json:"hidden"`
 	Payment       string         `json:"payment,omitempty"`
 	Charge        string         `json:"charge,omitempty"`
 }
 
-func asJSON(row *search.Row) rowJSON {
+func asJSON(row view) rowJSON {
 	out := rowJSON{ID: row.ID.String(), AcceptedAt: row.AcceptedAt.UTC(), Status: row.Status, Reason: row.Reason, Name: row.Name, Email: row.Email, Message: row.Message,
 		Dedication: row.Dedication, Anonymous: row.Anonymous, HideAmount: row.HideAmount, AmountMinor: row.AmountMinor, FeeCoverMinor: row.FeeCoverMinor,
-		RefundedMinor: row.RefundedMinor, Currency: row.Currency, Hidden: row.Hidden.String(), Payment: row.Intent, Charge: row.Charge, Lines: []lineJSON{}}
+		RefundedMinor: row.back(), Part: row.Part, Currency: row.Currency, Hidden: row.Hidden.String(), Payment: row.Intent, Charge: row.Charge, Lines: []lineJSON{}}
 	for _, l := range row.Lines {
 		out.Lines = append(out.Lines, lineJSON(l))
 	}
@@ -54,7 +55,7 @@ func asJSON(row *search.Row) rowJSON {
 type listData struct {
 	Filter   filter
 	Fault    map[string]string
-	Rows     []search.Row
+	Rows     []view
 	Next     string
 	After    bool // it is not the first page
 	AsOf     time.Time
@@ -100,10 +101,9 @@ func (s *Section) list(r *frame.Request) error {
 	if err != nil {
 		return trouble(err)
 	}
-	if !d.Personal {
-		for i := range page.Rows {
-			anonymise(&page.Rows[i])
-		}
+	d.Rows = make([]view, len(page.Rows))
+	for i := range page.Rows {
+		d.Rows[i] = seen(&r.Principal, &page.Rows[i])
 	}
 	d.Building = page.AsOf.Unix() <= 0
 	if r.WantsJSON() {
@@ -114,14 +114,14 @@ func (s *Section) list(r *frame.Request) error {
 			AsOf *time.Time `json:"as_of"`
 		}{Items: make([]rowJSON, len(page.Rows)), Next: string(page.Next)}
 		for i := range page.Rows {
-			out.Items[i] = asJSON(&page.Rows[i])
+			out.Items[i] = asJSON(d.Rows[i])
 		}
 		if at := page.AsOf.UTC(); !d.Building {
 			out.AsOf = &at
 		}
 		return r.Reply(http.StatusOK, out)
 	}
-	d.Rows, d.AsOf, d.Age, d.After = page.Rows, page.AsOf, max(r.Now().Sub(page.AsOf), 0).Round(time.Second), q.After != ""
+	d.AsOf, d.Age, d.After = page.AsOf, max(r.Now().Sub(page.AsOf), 0).Round(time.Second), q.After != ""
 	if page.Next != "" {
 		d.Next = f.Address("", "after", string(page.Next))
 	}

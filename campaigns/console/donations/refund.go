@@ -58,11 +58,11 @@ type refundData struct {
 
 // refundable reads the donation for one who may refund all of it. Errors: a *frame.Problem.
 func (s *Section) refundable(r *frame.Request) (*search.Story, error) {
-	t, all, err := s.story(r)
+	t, v, err := s.story(r)
 	if err != nil {
 		return nil, err
 	}
-	if !all || !mayRefund(r, &t.Row) {
+	if v.Part || !mayRefund(r, &t.Row) {
 		return nil, frame.Forbidden("The donation is also of campaigns that are not yours; somebody who has all of them can give it back.")
 	}
 	return t, nil

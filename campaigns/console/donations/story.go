@@ -10,29 +10,11 @@ import (
 
 	"spillway/campaigns/access"
 	"spillway/campaigns/console/frame"
-	"spillway/ledger/journal"
 	"spillway/ledger/search"
 )
 
 // logMost bounds the entries of the audit log that a story shows.
 const logMost = 100
-
-// narrow leaves to a story what somebody may see who is bound to some campaigns: their
-// lines, and of the journal the sides that are not another campaign's.
-func narrow(t *search.Story, p *access.Principal) {
-	if !p.Limited() {
-		return
-	}
-	mine := func(slug string) bool { return p.Can(access.ViewDonations, slug) }
-	t.Lines = slices.DeleteFunc(t.Lines, func(l search.Line) bool { return !mine(l.Campaign) })
-	for i := range t.Entries {
-		e := &t.Entries[i]
-		e.Postings = slices.DeleteFunc(e.Postings, func(p search.StoryPosting) bool {
-			slug, is := journal.CampaignOf(p.Account)
-			return is && !mine(slug)
-		})
-	}
-}
 
 type postingJSON struct {
 	Account     string `json:"account"`
@@ -68,10 +50,10 @@ type storyJSON struct {
 // donationData is what donation.html shows.
 type donationData struct {
 	*search.Story
+	View     view
 	Moments  []Moment
 	Sentence string // where it stands
 	Personal bool
-	Partly   bool // lines of other campaigns are left out
 	// MayRefund and MayHide offer what this donation and whoever asks allow.
 	MayRefund, MayHide bool
 	LogMissing         bool
@@ -85,7 +67,7 @@ type hiding struct {
 }
 
 func (s *Section) show(r *frame.Request) error {
-	t, all, err := s.story(r)
+	t, v, err := s.story(r)
 	if err != nil {
 		return err
 	}
@@ -95,12 +77,12 @@ func (s *Section) show(r *frame.Request) error {
 	if err != nil && !missing {
 		return err
 	}
-	moments := tell(t, log)
+	moments := tell(t, v, log)
 	if r.WantsJSON() {
-		return r.Reply(http.StatusOK, storyAsJSON(t, moments))
+		return r.Reply(http.StatusOK, storyAsJSON(t, v, moments))
 	}
-	d := &donationData{Story: t, Moments: moments, Sentence: statusSentence(&t.Row), Personal: personal(r), Partly: !all, LogMissing: missing,
-		MayRefund: all && !t.CapturedAt.IsZero() && t.RefundedMinor < t.AmountMinor && mayRefund(r, &t.Row), MayHide: r.Principal.Can(access.HideGift, access.Some)}
+	d := &donationData{Story: t, View: v, Moments: moments, Sentence: statusSentence(v), Personal: personal(r), LogMissing: missing,
+		MayRefund: !v.Part && !t.CapturedAt.IsZero() && t.RefundedMinor < t.AmountMinor && mayRefund(r, &t.Row), MayHide: r.Principal.Can(access.HideGift, access.Some)}
 	for _, h := range [...]hiding{{"none", "Show everything", false}, {"name", "Hide the name", false}, {"message", "Hide message and dedication", false}, {"both", "Hide all of it", false}} {
 		h.Now = h.Word == t.Hidden.String()
 		d.Hidings = append(d.Hidings, h)
@@ -108,8 +90,8 @@ func (s *Section) show(r *frame.Request) error {
 	return r.Page("Donation", donationPage, d)
 }
 
-func storyAsJSON(t *search.Story, moments []Moment) storyJSON {
-	out := storyJSON{rowJSON: asJSON(&t.Row), RecordedAt: t.RecordedAt, Dispute: t.Dispute, Fingerprint: hex.EncodeToString(t.Fingerprint[:]), Complete: !t.EventsMissing, Story: []momentJSON{}}
+func storyAsJSON(t *search.Story, v view, moments []Moment) storyJSON {
+	out := storyJSON{rowJSON: asJSON(v), RecordedAt: t.RecordedAt, Dispute: t.Dispute, Fingerprint: hex.EncodeToString(t.Fingerprint[:]), Complete: !t.EventsMissing, Story: []momentJSON{}}
 	if !t.CapturedAt.IsZero() {
 		out.CapturedAt = &t.CapturedAt
 	}
@@ -149,9 +131,15 @@ func (m Moment) Money(p search.StoryPosting) string {
 }
 
 // tell puts everything that is known about a donation in the order in which it happened.
-func tell(t *search.Story, log []access.Entry) []Moment {
-	money := func(minor int64) string { return frame.Money(minor, t.Currency) }
-	all := []Moment{{At: t.AcceptedAt, Kind: "gift", Title: "Accepted", Detail: "A front-end had " + money(t.AmountMinor) + " on the broker's disk and told the donor so."},
+// Of a part it leaves out amounts that are of the whole.
+func tell(t *search.Story, v view, log []access.Entry) []Moment {
+	of := func(minor int64) string { // " of $50.00"
+		if v.Part {
+			return ""
+		}
+		return " of " + frame.Money(minor, t.Currency)
+	}
+	all := []Moment{{At: t.AcceptedAt, Kind: "gift", Title: "Accepted", Detail: "A front-end had the donation" + of(t.AmountMinor) + " on the broker's disk and told the donor so."},
 		{At: t.RecordedAt, Kind: "gift", Title: "Recorded in the ledger"}}
 	for _, a := range t.Attempts {
 		if !a.FirstCalledAt.IsZero() {
@@ -173,17 +161,17 @@ func tell(t *search.Story, log []access.Entry) []Moment {
 	for _, f := range t.Refunds {
 		title, detail, mood := refundWords(f.Status, f.Detail)
 		if f.Actor != "" {
-			all = append(all, Moment{At: f.AskedAt, Kind: "refund", Title: "A refund of " + money(f.AmountMinor) + " is asked for", Detail: f.Reason, By: f.Actor})
+			all = append(all, Moment{At: f.AskedAt, Kind: "refund", Title: "A refund" + of(f.AmountMinor) + " is asked for", Detail: f.Reason, By: f.Actor})
 		}
 		at := f.CreatedAt
 		if at.IsZero() {
 			at = f.AskedAt
 		}
-		all = append(all, Moment{At: at, Kind: "refund", Title: "Refund of " + money(f.AmountMinor) + ": " + title, Detail: detail, Ref: f.ProcessorID, Mood: mood})
+		all = append(all, Moment{At: at, Kind: "refund", Title: "Refund" + of(f.AmountMinor) + ": " + title, Detail: detail, Ref: f.ProcessorID, Mood: mood})
 	}
 	for _, d := range t.Disputes {
 		title, mood := disputeWords(d.Status)
-		all = append(all, Moment{At: d.CreatedAt, Kind: "dispute", Title: "Dispute over " + money(d.AmountMinor) + ": " + title, Ref: d.ID, Mood: mood})
+		all = append(all, Moment{At: d.CreatedAt, Kind: "dispute", Title: "Dispute" + of(d.AmountMinor) + ": " + title, Ref: d.ID, Mood: mood})
 	}
 	for _, c := range t.Conflicts {
 		all = append(all, Moment{At: c.ReceivedAt, Kind: "conflict", Title: "Another content came under the same key", Mood: "bad",

@@ -47,8 +47,8 @@ var declines = map[payments.Decline]string{
 }
 
 // statusSentence says in a sentence where a donation stands.
-func statusSentence(row *search.Row) string {
-	switch row.Status {
+func statusSentence(v view) string {
+	switch v.Status {
 	case ledger.StatusAccepted:
 		return "Safe in the books; its card waits for its turn to be charged."
 	case payments.StatusCharging:
@@ -56,12 +56,12 @@ func statusSentence(row *search.Row) string {
 	case payments.StatusRequiresAction:
 		return "The donor's bank wants the donor to confirm the payment."
 	case payments.StatusSucceeded:
-		if row.RefundedMinor > 0 {
+		if v.RefundedMinor > 0 || v.SomeBack {
 			return "Charged; a part of it went back."
 		}
 		return "Charged."
 	case payments.StatusFailed:
-		return "Not charged. " + failures[payments.FailReason(row.Reason)]
+		return "Not charged. " + failures[payments.FailReason(v.Reason)]
 	case payments.StatusRefunded:
 		return "Charged, and all of it went back to the donor."
 	case payments.StatusDisputed:
