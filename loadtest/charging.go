@@ -9,6 +9,7 @@ import (
 
 	"spillway/ingest"
 	"spillway/loadtest/audit"
+	"spillway/loadtest/timeline"
 )
 
 // Charging asks for the run's gifts to be charged by a simulated processor, to
@@ -110,6 +111,7 @@ type cashier struct {
 	stormy   time.Time // when the last storm ended
 
 	first, last audit.Charging
+	lastRead    time.Time // when last was read, by our clock
 	rateCalls   int64
 	limited0    int64
 }
@@ -207,6 +209,7 @@ func (c *cashier) storm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
 	if err := limit(ctx, stormRate); err != nil {
 		return err
 	}
@@ -216,6 +219,7 @@ func (c *cashier) storm(ctx context.Context) error {
 		return err
 	}
 	after, err := sim.stats(calm)
+	c.r.line.Span(begun, time.Now(), timeline.Storm, "the simulated processor refuses half of all calls by 429")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.report.Storms++
@@ -243,8 +247,9 @@ func (c *cashier) count(ctx context.Context) (audit.Charging, error) {
 	if c.first.At.IsZero() {
 		c.first = now
 	}
-	before := c.last
-	c.last = now
+	before, read := c.last, c.lastRead
+	c.last, c.lastRead = now, time.Now()
+	noteCharging(c.r.line, &before, &now, read, c.lastRead)
 	c.report.Allowed = now.PerSecond
 	c.report.Calls = now.Calls - c.first.Calls
 	since := now.At.Sub(before.At)

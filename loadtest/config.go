@@ -16,6 +16,7 @@
 //	donors      one; acts for those who are asked for 3-D Secure
 //	storms      one; makes the simulated processor refuse calls
 //	charges     one; counts what is charged
+//	observers   three; read backlog, processes and metrics for the timeline
 package loadtest
 
 import (
@@ -29,6 +30,8 @@ import (
 	"spillway/campaigns"
 	"spillway/loadtest/audit"
 	"spillway/loadtest/gift"
+	"spillway/loadtest/machine"
+	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
 )
 
@@ -110,6 +113,13 @@ type Deps struct {
 	// Config.Charging.
 	Till, Donors Till
 	Simulator    *Simulator
+	// Line gathers what happens second by second; whoever breaks things marks it there.
+	// Nil for one that nobody else has.
+	Line *timeline.Recorder
+	// Roles lists the installation's processes on this machine; nil when there are none.
+	Roles func() []machine.Role
+	// Operators is the URL of the operators' listener, for its metrics; nil when it is not known.
+	Operators func() (string, error)
 	// Show is told the state of things, a few times a second; nil for nobody.
 	Show func(Progress)
 	Log  *slog.Logger

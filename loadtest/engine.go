@@ -15,6 +15,7 @@ import (
 	"spillway/ingest"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
+	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
 )
 
@@ -50,8 +51,8 @@ type engine struct {
 	rowsEnd atomic.Bool // the reader has nothing more, or was stopped
 }
 
-func newEngine(cfg *Config, run *gift.Run, campaigns []record.Campaign, w *record.Writer) (*engine, error) {
-	e := &engine{config: cfg, run: run, campaigns: campaigns, writer: w, queue: newQueue(), agenda: newAgenda(), meter: newMeter()}
+func newEngine(cfg *Config, run *gift.Run, campaigns []record.Campaign, w *record.Writer, line *timeline.Recorder) (*engine, error) {
+	e := &engine{config: cfg, run: run, campaigns: campaigns, writer: w, queue: newQueue(), agenda: newAgenda(), meter: newMeter(line)}
 	var err error
 	if e.endpoint, err = newEndpoint(cfg.Target); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"spillway/loadtest/record"
+	"spillway/loadtest/timeline"
 )
 
 // Precision of histograms: microseconds, up to an hour, three digits.
@@ -41,6 +42,7 @@ func distribution(h *hdrhistogram.Histogram) Distribution {
 
 // meter counts what the rows of a session came to. Probes are not in it.
 type meter struct {
+	line     *timeline.Recorder // the same by the second
 	mu       sync.Mutex
 	latency  *hdrhistogram.Histogram // planned time to the 202 read
 	recent   *hdrhistogram.Histogram // the same, since the progress was last shown
@@ -69,8 +71,8 @@ type meter struct {
 	secondFrom   time.Time
 }
 
-func newMeter() *meter {
-	return &meter{latency: newHistogram(), recent: newHistogram(), lateness: newHistogram(), waiting: newHistogram(), refused: map[int]int64{}}
+func newMeter(line *timeline.Recorder) *meter {
+	return &meter{line: line, latency: newHistogram(), recent: newHistogram(), lateness: newHistogram(), waiting: newHistogram(), refused: map[int]int64{}}
 }
 
 // left notes jobs that have just been put into the queue.
@@ -88,6 +90,7 @@ func (m *meter) left(jobs []job, now time.Time) {
 		}
 		m.sent++
 		note(m.lateness, now.Sub(j.planned))
+		m.line.Left(j.planned, now)
 		if m.firstSent.IsZero() {
 			m.firstSent = now
 		}
@@ -113,8 +116,10 @@ func (m *meter) answered(j *job, waited time.Duration, r *result, now time.Time)
 	switch r.outcome {
 	case record.Unknown:
 		m.unknown++
+		m.line.Unknown(now)
 	case record.Deferred:
 		m.deferred++
+		m.line.Deferred(now)
 	}
 }
 
@@ -128,6 +133,7 @@ func (m *meter) settled(j *job, r result, now time.Time) {
 	switch {
 	case r.outcome == record.Accepted:
 		m.accepted++
+		m.line.Accepted(j.planned, now)
 		m.lastRowAnswer = now
 		if now.Sub(m.secondFrom) >= time.Second {
 			m.second, m.secondFrom = 0, now
@@ -142,8 +148,10 @@ func (m *meter) settled(j *job, r result, now time.Time) {
 		note(m.recent, latency)
 	case r.outcome == record.Refused:
 		m.refused[r.code]++
+		m.line.Refused(r.code, now)
 	default:
 		m.unresolved++
+		m.line.Unresolved(now)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"spillway/loadtest/audit"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
+	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
 )
 
@@ -42,6 +43,8 @@ type rehearsal struct {
 	engine  *engine
 	watch   *watchers
 	shown   *display
+	line    *timeline.Recorder
+	backlog backlog
 }
 
 // Run rehearses: makes the campaigns, sends every row at its time, drains, audits.
@@ -54,7 +57,11 @@ func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Rep
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	r := &rehearsal{cfg: &cfg, deps: &deps, shown: newDisplay(deps.Show)}
+	r := &rehearsal{cfg: &cfg, deps: &deps, shown: newDisplay(deps.Show), line: deps.Line}
+	if r.line == nil {
+		r.line = timeline.New()
+	}
+	r.backlog = backlog{ask: deps.Backlog, line: r.line}
 	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
 		Resumed: cfg.Resume, Before: -1, After: -1}
 	r.report.Currency = onlyCurrency(cfg.Source.Campaigns())
@@ -141,7 +148,7 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 			return err
 		}
 	}
-	if r.engine, err = newEngine(cfg, r.run, r.plan.campaigns, r.writer); err != nil {
+	if r.engine, err = newEngine(cfg, r.run, r.plan.campaigns, r.writer, r.line); err != nil {
 		return err
 	}
 	report.StartedAt = time.Now().UTC()
@@ -152,13 +159,15 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	watching, done := context.WithCancel(ctx)
 	defer done()
 	var watched sync.WaitGroup
-	r.watch = newWatchers(r.engine.endpoint, r.plan.campaigns, r.writer)
+	r.watch = newWatchers(r.engine.endpoint, r.plan.campaigns, r.writer, r.line)
 	chosen := watchedCampaigns(cfg)
 	watched.Go(func() { r.watch.run(watching, chosen) })
+	watched.Go(func() { r.observe(watching) })
 	err = r.sendAndCharge(ctx, stop)
 	done()
 	watched.Wait()
 	report.Watch = r.watch.report(len(chosen))
+	report.Timeline = r.line.Timeline()
 	if err != nil {
 		return err
 	}
@@ -204,6 +213,7 @@ func (r *rehearsal) sendAndCharge(ctx context.Context, stop <-chan struct{}) (er
 	if err := c.wait(ctx, stop); err != nil {
 		return err
 	}
+	r.phased("charging ended")
 	if err := end(); err != nil {
 		return err
 	}
@@ -258,6 +268,8 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 	span := cfg.Source.Span()
 	left := span
 	e.start = time.Now().Add(lead)
+	r.line.Begin(e.start)
+	r.phased("sending")
 	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
 	planned := cfg.Source.Rows() - r.report.Skipped
 	if cfg.Resume { // about: by rows, not by their times
@@ -310,6 +322,7 @@ const (
 func (r *rehearsal) drain(ctx context.Context) error {
 	r.shown.phase("draining")
 	begun := time.Now()
+	r.phased("everything answered; the ledger catches up")
 	last, ahead := r.engine.meter.lastAccepted()
 	if r.history.lastAccepted.After(last) {
 		last = r.history.lastAccepted
@@ -329,7 +342,7 @@ func (r *rehearsal) drain(ctx context.Context) error {
 		backlog, err := int64(0), error(nil)
 		if r.deps.Backlog != nil {
 			asked, cancel := context.WithTimeout(ctx, backlogTimeout)
-			backlog, err = r.deps.Backlog(asked)
+			backlog, err = r.backlog.now(asked)
 			cancel()
 		}
 		if err != nil && ctx.Err() == nil && time.Since(begun) > backlogPatience {
@@ -340,6 +353,7 @@ func (r *rehearsal) drain(ctx context.Context) error {
 		t, totalErr := r.reader.Total(ctx, slug)
 		if err == nil && totalErr == nil && backlog == 0 && t.AsOf.After(need) {
 			r.report.Drained, r.report.DrainFor = true, time.Since(begun)
+			r.settled("everything recorded and shown")
 			return nil
 		}
 		if t.AsOf.After(newest) {
@@ -351,6 +365,7 @@ func (r *rehearsal) drain(ctx context.Context) error {
 		}
 		if time.Since(moved) > r.cfg.Drain {
 			r.report.DrainFor = time.Since(begun)
+			r.settled("the wait for the totals was given up")
 			r.deps.Log.Warn("gave up waiting for the drain", "backlog", backlog, "as_of", newest, "last_answer", last, "error", errors.Join(err, totalErr))
 			return nil
 		}

@@ -5,6 +5,8 @@ import (
 
 	"spillway/ledger/money"
 	"spillway/loadtest/audit"
+	"spillway/loadtest/machine"
+	"spillway/loadtest/timeline"
 )
 
 // LatenessTrusted is how late the generator itself may be, at the 99th percentile,
@@ -44,6 +46,11 @@ type Report struct {
 	// Charging is nil when it was not waited for.
 	Charging *ChargingReport `json:"charging,omitempty"`
 
+	// Timeline is what happened second by second.
+	Timeline *timeline.Timeline `json:"timeline,omitempty"`
+	// Setting is where and with what it was made; nil when nobody said.
+	Setting *Setting `json:"setting,omitempty"`
+
 	AuditFor time.Duration `json:"audit_ns"`
 	Audit    *audit.Result `json:"audit"`
 
@@ -53,6 +60,26 @@ type Report struct {
 	Failures []string `json:"failures,omitempty"`
 	// Holds tells whether the proof holds.
 	Holds bool `json:"proven"`
+}
+
+// Setting is where and with what a rehearsal was made, for whoever repeats it.
+type Setting struct {
+	// Command repeats it, secrets left out.
+	Command string `json:"command"`
+	// Machine is the generator's; Together tells that the installation ran on it too.
+	Machine  machine.Machine `json:"machine"`
+	Together bool            `json:"together"`
+	// Versions are of what took part, as far as they are known.
+	Versions []Version `json:"versions"`
+	// Connections and Watchers are those of the generator.
+	Connections int `json:"connections"`
+	Watchers    int `json:"watchers"`
+}
+
+// Version is that of one part, such as go, spillway, postgres, nats-server.
+type Version struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // Sending is what one session's rows came to, probes left out unless said.

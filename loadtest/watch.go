@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/loadtest/record"
+	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
 )
 
@@ -38,6 +39,7 @@ type watchers struct {
 	endpoint    *endpoint
 	campaigns   []record.Campaign
 	writer      *record.Writer
+	line        *timeline.Recorder
 	connections atomic.Int64
 	// lag is the newest lag_ms that any of them read, in nanoseconds; asOf the
 	// newest as_of, in nanoseconds of Unix time.
@@ -50,8 +52,8 @@ type watchers struct {
 	refused int64 // connections and readings that failed
 }
 
-func newWatchers(e *endpoint, campaigns []record.Campaign, w *record.Writer) *watchers {
-	return &watchers{endpoint: e, campaigns: campaigns, writer: w, lags: newHistogram(), ages: newHistogram()}
+func newWatchers(e *endpoint, campaigns []record.Campaign, w *record.Writer, line *timeline.Recorder) *watchers {
+	return &watchers{endpoint: e, campaigns: campaigns, writer: w, line: line, lags: newHistogram(), ages: newHistogram()}
 }
 
 // watched chooses the campaigns for n watchers: half of them the hottest, the
@@ -113,6 +115,7 @@ func (w *watchers) observe(o record.Observation) {
 	if at := o.AsOf.UnixNano(); at > w.asOf.Load() {
 		w.asOf.Store(at) // readers of many lines; a moment's older value does no harm
 	}
+	w.line.Lag(o.At, o.Lag)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.read++

@@ -138,7 +138,7 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Show: screen.show, Log: p.log,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log,
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {
