@@ -11,6 +11,7 @@ import (
 	"spillway/ingest"
 	"spillway/loadtest/audit"
 	"spillway/loadtest/gift"
+	"spillway/loadtest/timeline"
 )
 
 // counts plays back what a till says, and then an error.
@@ -35,7 +36,7 @@ func newTestCashier(t *testing.T, till *counts) *cashier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cashier{r: &rehearsal{run: run, deps: &Deps{Till: till, Log: slog.New(slog.DiscardHandler)}, shown: newDisplay(nil)}, cfg: Charging{Patience: time.Minute}}
+	return &cashier{r: &rehearsal{line: timeline.New(), run: run, deps: &Deps{Till: till, Log: slog.New(slog.DiscardHandler)}, shown: newDisplay(nil)}, cfg: Charging{Patience: time.Minute}}
 }
 
 // TestCashier_RateIsTakenWhereItSaysSomething counts calls between two moments of the
