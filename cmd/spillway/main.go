@@ -26,7 +26,7 @@ const description = `Spillway takes donations during giving-day spikes: acknowle
 
 Start here:  spillway up
 
-Every flag has an environment variable: --ops-listen is SPILLWAY_OPS_LISTEN.`
+Every flag has an environment variable: --ops-listen is SPILLWAY_OPS_LISTEN. One that holds a secret may name a file instead: SPILLWAY_STRIPE_KEY_FILE.`
 
 // commands are the command line. Each command's Run receives *process.
 type commands struct {
@@ -79,6 +79,7 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 		kong.Description(description),
 		kong.Vars{"data_default": config.DataDefault(), "pace_endpoint": endpointIntents},
 		kong.DefaultEnvars(config.Prefix),
+		kong.Resolvers(config.SecretFiles(environment)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpColumns}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { status = code }),

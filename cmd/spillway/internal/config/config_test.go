@@ -105,6 +105,8 @@ func TestCheckEnvironment(t *testing.T) {
 	}{
 		"nothing":             {nil, nil},
 		"known":               {[]string{"SPILLWAY_LISTEN=x", "SPILLWAY_NATS_URL=x", "SPILLWAY_CI_INSTALL=no"}, nil},
+		"a secret's file":     {[]string{"SPILLWAY_NATS_URL_FILE=x"}, nil},
+		"no secret's file":    {[]string{"SPILLWAY_LISTEN_FILE=x"}, []string{"SPILLWAY_LISTEN_FILE"}},
 		"somebody else's":     {[]string{"SPILLWAYS=x", "HOME=/", "spillway_listen=x"}, nil},
 		"misspelt":            {[]string{"SPILLWAY_LISTN=hunter2"}, []string{"SPILLWAY_LISTN", "SPILLWAY_LISTEN?"}},
 		"underscore too many": {[]string{"SPILLWAY_DATA_BASE_URL=hunter2"}, []string{"SPILLWAY_DATABASE_URL?"}},

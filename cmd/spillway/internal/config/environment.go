@@ -28,6 +28,11 @@ func CheckEnvironment(app *kong.Application, environ []string) error {
 	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
 		if f, ok := node.(*kong.Flag); ok {
 			known = append(known, f.Envs...)
+			for _, name := range f.Envs {
+				if isSecret(f) {
+					known = append(known, name+FileSuffix)
+				}
+			}
 		}
 		return next(nil)
 	})

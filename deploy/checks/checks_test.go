@@ -1,0 +1,181 @@
+package checks
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// deploy is the folder under test.
+const deploy = ".."
+
+// program finds a program that a check needs: where its variable says, on the PATH,
+// or in the places of Debian's administrators. Without it the test is skipped by name.
+func program(t *testing.T, name, variable string) string {
+	t.Helper()
+	if path := os.Getenv(variable); path != "" {
+		return path
+	}
+	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/bin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	t.Skipf("%s is not installed; %s names it", name, variable)
+	return ""
+}
+
+func run(t *testing.T, dir, name string, args ...string) (output string, err error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), name, args...)
+	command.Dir = dir
+	b, err := command.CombinedOutput()
+	return string(b), err
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(deploy, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Every alert rings at what somebody must look at, and is silent otherwise.
+func TestAlerts(t *testing.T) {
+	rules, cases := read(t, "prometheus-alerts.yaml"), read(t, "prometheus-alerts-test.yaml")
+	alerts := regexp.MustCompile(`(?m)^      - alert: (\w+)$`).FindAllStringSubmatch(rules, -1)
+	if len(alerts) == 0 {
+		t.Fatal("no alerts found")
+	}
+	for _, alert := range alerts {
+		for _, kind := range []string{"rings", "is silent"} {
+			if !strings.Contains(cases, "- name: "+alert[1]+" "+kind+"\n") {
+				t.Errorf("%s has no case in which it %s", alert[1], kind)
+			}
+		}
+	}
+	promtool := program(t, "promtool", "PROMTOOL_PROGRAM")
+	if output, err := run(t, deploy, promtool, "test", "rules", "prometheus-alerts-test.yaml"); err != nil {
+		t.Errorf("promtool: %v\n%s", err, output)
+	}
+	// That the check can fail: without its rule, a case that rings does not.
+	dir := t.TempDir()
+	for name, content := range map[string]string{"prometheus-alerts.yaml": strings.Replace(rules, "ingest_ready == 0", "ingest_ready == 7", 1), "prometheus-alerts-test.yaml": cases} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if output, err := run(t, dir, promtool, "test", "rules", "prometheus-alerts-test.yaml"); err == nil {
+		t.Errorf("an alert that never rings passed:\n%s", output)
+	}
+}
+
+// HAProxy takes both configurations as they are.
+func TestHAProxy(t *testing.T) {
+	haproxy := program(t, "haproxy", "HAPROXY_PROGRAM")
+	dir := t.TempDir()
+	certificate(t, filepath.Join(dir, "certificate.pem"))
+	for _, name := range []string{"haproxy/haproxy.cfg", "compose/haproxy.cfg"} {
+		content := strings.ReplaceAll(read(t, name), "/etc/haproxy/certs/", dir+"/certificate.pem")
+		content = strings.ReplaceAll(content, "/run/haproxy/admin.sock", filepath.Join(dir, "admin.sock"))
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output, err := run(t, dir, haproxy, "-c", "-f", path)
+		if err != nil || strings.Contains(output, "WARNING") {
+			t.Errorf("%s: %v\n%s", name, err, output)
+		}
+	}
+}
+
+// systemd takes every unit, and each role has one.
+func TestUnits(t *testing.T) {
+	units, err := filepath.Glob(filepath.Join(deploy, "systemd", "*.service"))
+	if err != nil || len(units) < 6 {
+		t.Fatalf("%d units, %v", len(units), err)
+	}
+	for _, unit := range units {
+		content := read(t, filepath.Join("systemd", filepath.Base(unit)))
+		for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "User=spillway", "UMask=0077"} {
+			if !slices.Contains(strings.Split(content, "\n"), line) {
+				t.Errorf("%s lacks %s", unit, line)
+			}
+		}
+	}
+	analyze := program(t, "systemd-analyze", "SYSTEMD_ANALYZE_PROGRAM")
+	dir := t.TempDir()
+	program := filepath.Join(dir, "spillway") // verify wants the program to be there
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program has to be executable
+		t.Fatal(err)
+	}
+	verify := func(name, content string) (string, error) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return run(t, dir, analyze, "verify", "--man=no", path)
+	}
+	for _, unit := range units {
+		name := filepath.Base(unit)
+		content := strings.ReplaceAll(read(t, filepath.Join("systemd", name)), "/usr/local/bin/spillway", program)
+		if output, err := verify(name, content); err != nil || strings.TrimSpace(output) != "" {
+			t.Errorf("%s: %v\n%s", name, err, output)
+		}
+	}
+	if output, err := verify("broken.service", "[Service]\nExecStart="+program+"\nTimeoutStopSec=soon\n"); err == nil && strings.TrimSpace(output) == "" {
+		t.Error("a unit that means nothing passed")
+	}
+}
+
+// Compose's own loader takes the file, strictly, and it is what a small event needs.
+func TestCompose(t *testing.T) {
+	load := func(content string) (*types.Project, error) {
+		return loader.LoadWithContext(t.Context(), types.ConfigDetails{
+			WorkingDir:  filepath.Join(deploy, "compose"),
+			ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(content)}},
+			Environment: types.Mapping{"SPILLWAY_BROKER_PASSWORD": "p", "PUBLIC_URL": "https://give.example.org", "STRIPE_PUBLISHABLE_KEY": "pk_test_x"},
+		})
+	}
+	content := read(t, "compose/compose.yaml")
+	project, err := load(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ingest", "ledger", "payments", "admin", "migrate"} {
+		s, err := project.GetService(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || s.StopGracePeriod == nil {
+			t.Errorf("%s: read only %v, capabilities dropped %v, grace %v", name, s.ReadOnly, s.CapDrop, s.StopGracePeriod)
+		}
+		if len(s.Ports) > 0 {
+			t.Errorf("%s is open to the world: %v", name, s.Ports)
+		}
+		for variable, value := range s.Environment {
+			if value != nil && regexp.MustCompile(`(?i)password|sk_|whsec_`).MatchString(*value) {
+				t.Errorf("%s: %s holds a secret; name its file", name, variable)
+			}
+			if value != nil && strings.HasPrefix(*value, "/run/secrets/") {
+				secret := strings.TrimPrefix(*value, "/run/secrets/")
+				if !slices.ContainsFunc(s.Secrets, func(c types.ServiceSecretConfig) bool { return c.Source == secret }) {
+					t.Errorf("%s: %s is not mounted there", name, secret)
+				}
+			}
+		}
+	}
+	if _, err := load(strings.Replace(content, "read_only:", "read_onyl:", 1)); err == nil {
+		t.Error("a misspelt key passed")
+	}
+}
