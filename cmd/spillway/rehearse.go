@@ -21,8 +21,8 @@ import (
 	"spillway/loadtest/trace"
 )
 
-// rehearseCommand replays a giving day and proves the outcome.
-type rehearseCommand struct {
+// rehearseRunCommand replays a giving day and proves the outcome.
+type rehearseRunCommand struct {
 	Replay    string        `placeholder:"FILE" type:"path" help:"Recorded event to replay: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency."`
 	Speed     float64       `default:"1" help:"How many times faster than it was to replay the event."`
 	Copies    int           `default:"1" help:"Send every row this many times, each under a key of its own."`
@@ -58,8 +58,9 @@ type rehearseCommand struct {
 }
 
 // Help is shown by --help.
-func (rehearseCommand) Help() string {
-	return `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; has everything charged by the simulated processor, with the faults that were asked for; and then holds the record against the ledger, the totals, what watchers read, and the processor's own books against the journal. Its campaigns are marked as rehearsal and live in tables of their own.
+func (rehearseRunCommand) Help() string { return rehearseHelp }
+
+const rehearseHelp = `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; has everything charged by the simulated processor, with the faults that were asked for; and then holds the record against the ledger, the totals, what watchers read, and the processor's own books against the journal. Its campaigns are marked as rehearsal and live in tables of their own.
 
 Exit status: 0 when the proof holds, 1 when it does not, 2 when the rehearsal could not be made. Ctrl-C stops the sending, drains and audits what was sent; twice stops at once, and --resume goes on.
 
@@ -74,10 +75,9 @@ Examples:
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume
     spillway rehearse --rate 5000 --for 10m --campaigns 1 --target https://give.example.org --secrets secrets.json \
         --nats-url nats://spillway:password@broker:4222 --database-url postgres://spillway:password@db/spillway`
-}
 
 // Run rehearses; see Help for the exit status.
-func (c *rehearseCommand) Run(p *process) error {
+func (c *rehearseRunCommand) Run(p *process) error {
 	report, err := c.rehearse(p)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "spillway rehearse: %v\n", err)
@@ -89,7 +89,7 @@ func (c *rehearseCommand) Run(p *process) error {
 	return nil
 }
 
-func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err error) {
+func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err error) {
 	if err := c.name(); err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (c *rehearseCommand) rehearse(p *process) (report *loadtest.Report, err err
 }
 
 // tell prints the report, and writes it where it was asked for.
-func (c *rehearseCommand) tell(p *process, report *loadtest.Report) error {
+func (c *rehearseRunCommand) tell(p *process, report *loadtest.Report) error {
 	if c.JSON != "" {
 		content, err := json.MarshalIndent(report, "", "  ")
 		if err != nil {
@@ -163,7 +163,7 @@ func (c *rehearseCommand) tell(p *process, report *loadtest.Report) error {
 }
 
 // name sees to the run's name: given, that of the record to resume, or new.
-func (c *rehearseCommand) name() error {
+func (c *rehearseRunCommand) name() error {
 	switch {
 	case c.RunName != "":
 		return nil
@@ -194,7 +194,7 @@ func (c *rehearseCommand) name() error {
 }
 
 // source opens what is replayed, and says how fast for people.
-func (c *rehearseCommand) source() (source trace.Source, speed string, err error) {
+func (c *rehearseRunCommand) source() (source trace.Source, speed string, err error) {
 	switch {
 	case c.Replay != "" && (c.Rate != 0 || c.For != 0):
 		return nil, "", errors.New("--replay and --rate do not go together")
@@ -222,7 +222,7 @@ const (
 )
 
 // recordPath is where the run's record is; data is "" without a data folder.
-func (c *rehearseCommand) recordPath(data string) string {
+func (c *rehearseRunCommand) recordPath(data string) string {
 	name := c.RunName + recordSuffix
 	if _, err := gift.NewRun(c.RunName, "", [32]byte{}); err != nil {
 		name = "refused" // by the rehearsal, before it is created

@@ -22,7 +22,7 @@ const (
 const privateActWithin = 20 * time.Second
 
 // privateArgs are those of the private installation.
-func (c *rehearseCommand) privateArgs() []string {
+func (c *rehearseRunCommand) privateArgs() []string {
 	if c.Charging == chargingOff {
 		return []string{"--no-payments"}
 	}
@@ -40,7 +40,7 @@ var errNoSimulator = errors.New("--charging on needs a simulated processor, and 
 
 // till says what to charge and where. A rehearsal is charged by the simulator alone:
 // payments see to that, whatever is asked here.
-func (c *rehearseCommand) till(at *place) (*rehearsedTill, error) {
+func (c *rehearseRunCommand) till(at *place) (*rehearsedTill, error) {
 	t := &rehearsedTill{}
 	if c.Charging == chargingOff || c.Charging != chargingOn && !at.alone {
 		if c.Declines != 0 || c.ThreeDS != 0 || c.Timeouts != 0 || c.Storms != (storms{}) || c.Webhooks != (webhookFaults{}) {

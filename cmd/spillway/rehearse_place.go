@@ -21,7 +21,7 @@ import (
 // because an `up` that was killed in the middle of a rehearsal comes back with
 // other ports.
 type place struct {
-	command *rehearseCommand
+	command *rehearseRunCommand
 	log     *slog.Logger
 	data    string // "" when the command says where everything is
 	alone   bool   // it is the rehearsal's own
