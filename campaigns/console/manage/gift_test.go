@@ -120,3 +120,19 @@ func TestGift_BrokerOrPaymentsAway(t *testing.T) {
 	r.postJSON(owner, "/admin/v1/gifts", `{"key":"k","campaign":"river","amount":"5","kind":"cash"}`).want(t, 200, `"already_entered":true`)
 	r.get(owner, "/admin/v1/gifts").want(t, 200, `"amount_minor":500`)
 }
+
+// Two gifts are sent under one key while no payments process is up. The first is booked;
+// who sent the second is told so, and not that theirs is.
+func TestGift_BookedUnderTheKeyIsWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	entry := func(amount string) string {
+		return `{"key":"slip 7","campaign":"river","amount":"` + amount + `","kind":"cash"}`
+	}
+	r.held = true
+	r.postJSON(owner, "/admin/v1/gifts", entry("5")).want(t, 202, `"status":"stored"`)
+	r.held = false // it comes up, and finds the first before the second
+	r.postJSON(owner, "/admin/v1/gifts", entry("6")).want(t, 409, "key_reused")
+	r.postJSON(owner, "/admin/v1/gifts", entry("5")).want(t, 200, `"already_entered":true`, `"amount_minor":500`)
+	r.get(owner, "/admin/v1/gifts").want(t, 200, `"standing":[{"currency":"EUR","count":1,"amount_minor":500`)
+}

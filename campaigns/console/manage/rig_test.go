@@ -58,7 +58,7 @@ type rig struct {
 	alike map[string][]manage.Alike // by campaign and name
 	away  bool                      // the broker does not answer
 	held  bool                      // no payments process is up
-	kept  []*payments.Command       // what it will find
+	kept  []*payments.Command       // what it will find first
 	at    time.Time
 }
 
@@ -162,19 +162,24 @@ func (r *rig) Command(ctx context.Context, c *payments.Command) error {
 		return err
 	}
 	r.lock.Lock()
-	away, held := r.away, r.held
-	if held {
+	away := r.away
+	var due []*payments.Command
+	if !away {
 		r.kept = append(r.kept, c)
+	}
+	if !r.held {
+		due, r.kept = r.kept, nil
 	}
 	r.lock.Unlock()
 	if away {
 		return manage.ErrCommandUnknown
 	}
-	if held {
-		return nil
+	for _, c := range due { // in the order in which they came, as the stream has them
+		if _, _, err := r.pay.Command(ctx, r.lease, c); err != nil {
+			return err
+		}
 	}
-	_, _, err = r.pay.Command(ctx, r.lease, c)
-	return err
+	return nil
 }
 
 // release has a payments process come up.

@@ -168,6 +168,29 @@ func TestGive_RefusedAfterALostAnswerTheStateDecides(t *testing.T) {
 	p.sameKey(t, 2)
 }
 
+// A page that dies while it sends never hears; giving ends meanwhile, and the next page's
+// try is refused. What the first has brought about is the state's to tell.
+func TestGive_APageThatDiedWhileItSentMayHaveSent(t *testing.T) {
+	t.Parallel()
+	slug := newCampaign(t)
+	p := newProxy(t, hold, deny)
+	b := newTab(t, p.url, "/c/"+slug)
+	b.unreachable = true
+	value[bool](b, `(window.addEventListener("pagehide", () => {
+		// The page ends as a crash would end it: the browser keeps what was stored before.
+		for (const name of window.stored) localStorage.setItem(name[0], name[1]);
+	}), true)`)
+	b.card(goodCard)
+	b.click("[data-submit]")
+	<-p.held
+	value[bool](b, `(window.stored = Object.entries(localStorage)).length > 0`)
+	b.go_("/c/" + slug)
+	b.thanked()
+	close(p.free)
+	wantGiven(t, slug, 1, 5000)
+	p.sameKey(t, 2)
+}
+
 func TestGive_WhatWasGivenUpIsAskedForAndNotSent(t *testing.T) {
 	t.Parallel()
 	slug := newCampaign(t)

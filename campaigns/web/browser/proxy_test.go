@@ -131,6 +131,7 @@ func (p *proxy) pass(ctx context.Context, client net.Conn, service string, req *
 	req.Host = service // its own origin, as behind any proxy
 	if p.rewrite != nil {
 		req.Header.Del("Accept-Encoding") // pages that can be read on their way
+		req.Header.Del("If-None-Match")   // and are sent whole, also to a second tab
 	}
 	if err := req.Write(up); err != nil {
 		return err
