@@ -313,7 +313,11 @@ func (s *Section) read(r *frame.Request, d *uploadPageData, planned func(*sheet.
 		return trouble(err)
 	}
 	if r.WantsJSON() {
-		return r.Reply(201, importAsJSON(i, firstRows(do.Rows, "", 0)))
+		before, err := s.appliedBefore(r.Context(), i)
+		if err != nil {
+			return trouble(err)
+		}
+		return r.Reply(201, importAsJSON(i, firstRows(do.Rows, "", 0)).after(before))
 	}
 	return r.Redirect("/admin/"+i.Kind+"/-/imports/"+i.ID, "")
 }
@@ -354,6 +358,32 @@ type importJSON struct {
 	Outcome   string       `json:"outcome"`
 	Rows      []plan.Row   `json:"rows,omitempty"`
 	Next      string       `json:"next,omitempty"`
+	// Before is there when the same file was applied before, and this one would book more.
+	Before *appliedJSON `json:"applied_before,omitempty"`
+}
+
+type appliedJSON struct {
+	At string `json:"at"`
+	By string `json:"by"`
+}
+
+// after is the import with what is known of the same file.
+func (i importJSON) after(before *plan.Applied) importJSON {
+	if before != nil {
+		i.Before = &appliedJSON{rfc3339(before.At), before.By}
+	}
+	return i
+}
+
+// appliedBefore tells when the file of an import that waits to be applied was applied
+// before; nil when it was not, or when nothing of it is left to do. Campaigns are stored
+// as they stand in the file however often; gifts without a day are another day's gifts on
+// another day.
+func (s *Section) appliedBefore(ctx context.Context, i *plan.Import) (*plan.Applied, error) {
+	if c := i.Summary.Counts; i.Kind != plan.OfGifts || i.State != plan.Planned || c.New+c.Changed == 0 {
+		return nil, nil
+	}
+	return s.Imports.Applied(ctx, i.Kind, i.SHA256, i.ID)
 }
 
 // rowsShown is a page of a plan's rows.
@@ -444,14 +474,18 @@ func (s *Section) showImport(r *frame.Request) error {
 		}
 		rows = firstRows(do.Rows, only, after)
 	}
-	if r.WantsJSON() {
-		return r.Reply(200, importAsJSON(i, rows))
+	before, err := s.appliedBefore(r.Context(), i)
+	if err != nil {
+		return trouble(err)
 	}
-	return s.importForm(r, i, rows, outcome)
+	if r.WantsJSON() {
+		return r.Reply(200, importAsJSON(i, rows).after(before))
+	}
+	return s.importForm(r, i, rows, outcome, before)
 }
 
 // importForm shows an import; while it is applied the page loads itself again.
-func (s *Section) importForm(r *frame.Request, i *plan.Import, rows *rowsShown, outcome string) error {
+func (s *Section) importForm(r *frame.Request, i *plan.Import, rows *rowsShown, outcome string, before *plan.Applied) error {
 	var content strings.Builder
 	title := "Import of campaigns"
 	if i.Kind == plan.OfGifts {
@@ -460,7 +494,7 @@ func (s *Section) importForm(r *frame.Request, i *plan.Import, rows *rowsShown, 
 	c := &i.Summary.Counts
 	err := importPage.Execute(&content, map[string]any{
 		"I": i, "SHA": hex.EncodeToString(i.SHA256[:]), "Rows": rows.Rows, "Next": rows.Next, "Outcome": outcome, "Title": title,
-		"ToDo": c.New + c.Changed, "Clean": c.New + c.Changed - c.Warned, "Gifts": i.Kind == plan.OfGifts,
+		"ToDo": c.New + c.Changed, "Clean": c.New + c.Changed - c.Warned, "Gifts": i.Kind == plan.OfGifts, "Before": before,
 	})
 	if err != nil {
 		return fmt.Errorf("page %q: %w", title, err)
@@ -471,6 +505,8 @@ func (s *Section) importForm(r *frame.Request, i *plan.Import, rows *rowsShown, 
 func (s *Section) applyImport(r *frame.Request) error {
 	var in struct {
 		LeaveOutWarned bool `json:"leave_out_warned"`
+		// ApplyAgain says that the same file was applied before, and that this is meant.
+		ApplyAgain bool `json:"apply_again"`
 	}
 	if err := r.Input(&in); err != nil {
 		return err
@@ -509,13 +545,24 @@ func (s *Section) applyImport(r *frame.Request) error {
 	if total == 0 {
 		return frame.Conflict("nothing_to_do", "There is nothing to do: every row is there already.")
 	}
+	before, err := s.appliedBefore(r.Context(), i)
+	if err != nil {
+		return trouble(err)
+	}
+	if before != nil && !in.ApplyAgain {
+		return frame.Conflict("applied_before", fmt.Sprintf("This file was applied on %s by %s. Rows without a day would be booked again, as received on another day. Nothing was done; say that it is to be applied again (apply_again) if that is meant.",
+			before.At.Format("2006-01-02 15:04 UTC"), before.By))
+	}
 	c := i.Summary.Counts
 	detail := fmt.Sprintf("file sha256 %x, %d bytes; rows %d: %d new, %d changed, %d there already; %d applied; before: %s; after: %s",
 		i.SHA256, i.Bytes, c.Rows, c.New, c.Changed, c.Unchanged, total, i.Summary.Before, sums)
+	if before != nil {
+		detail += "; the same file was applied before on " + before.At.Format(time.DateOnly) + " by " + before.By
+	}
 	if err := r.Audit("import."+i.Kind, i.ID, detail); err != nil {
 		return err
 	}
-	if err := s.Imports.Start(r.Context(), i.ID, in.LeaveOutWarned, total); err != nil {
+	if err := s.Imports.Start(r.Context(), i.ID, in.LeaveOutWarned, total, r.Now(), r.Principal.Name); err != nil {
 		return trouble(err)
 	}
 	select {

@@ -121,7 +121,7 @@ func TestImportCampaigns_DoneTwiceIsDoneOnce(t *testing.T) {
 	r := newRig(t)
 	sent := r.send(owner, "/admin/campaigns/-/imports", "file", "x.csv", []byte(someCampaigns), "event", "day", "currency", "EUR").want(t, 303)
 	id := idOf(sent)
-	r.must(r.imports.Start(t.Context(), id, false, 3))
+	r.must(r.imports.Start(t.Context(), id, false, 3, start, "ann"))
 	// Nobody woke this process: the test is the one that dies.
 	i, err := r.imports.Claim(t.Context(), plan.OfCampaigns, "dead", time.Millisecond)
 	r.must(err)
@@ -191,7 +191,7 @@ func TestImportGifts(t *testing.T) {
 	// The same file again: what is booked is known, the rest is booked after all.
 	sent = r.send(limited, "/admin/gifts/-/imports", "file", "gifts.csv", []byte(someGifts)).want(t, 303)
 	r.get(limited, sent.location+"?outcome=all").want(t, 200, "2 new", "1 there already", "2 gifts, 260.00 EUR")
-	r.post(limited, sent.location+"/apply", nil).want(t, 303)
+	r.post(limited, sent.location+"/apply", url.Values{"apply_again": {"1"}}).want(t, 303)
 	if i := r.settle(idOf(sent)); i.State != plan.Done || !strings.Contains(i.Outcome, "2 in EUR 260.00") {
 		t.Fatalf("%+v", i)
 	}
@@ -205,6 +205,53 @@ func TestImportGifts(t *testing.T) {
 	sent = r.send(owner, "/admin/gifts/-/imports", "file", "g.csv", []byte("Campaign,Amount,Kind,Reference,Donor\nhill,251,check,100231,search is away\n")).want(t, 303)
 	r.get(owner, sent.location).want(t, 200, "the reference is that of a gift to river", "1 of 1 rows could not be compared")
 	r.send(limited, "/admin/v1/gifts/-/imports", "file", "g.csv", []byte("Campaign,Amount,Kind\nhill,251,cash\n")).want(t, 201, "you may not book gifts", `"refused":1`)
+}
+
+// Rows without a day are taken for the day's on which the file is read: the same file
+// another day books them again, and only for whoever says that this is meant.
+func TestImportGifts_TheSameFileAnotherDay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	undated := []byte("Campaign,Amount,Kind\nriver,10,cash\nhill,20,cash\n")
+	read := func(data []byte) answer {
+		return r.send(owner, "/admin/gifts/-/imports", "file", "box.csv", data).want(t, 303)
+	}
+	first, beside := read(undated), read(undated)
+	for _, a := range []answer{first, beside} {
+		if page := r.get(owner, a.location).want(t, 200, "2 new"); strings.Contains(page.body, "was applied") || strings.Contains(page.body, "apply_again") {
+			t.Fatalf("warned before anything was applied: %s", page.body)
+		}
+	}
+	r.post(owner, first.location+"/apply", nil).want(t, 303)
+	if i := r.settle(idOf(first)); i.State != plan.Done {
+		t.Fatalf("%+v", i)
+	}
+	// The plan that was made before is held against it too.
+	r.post(owner, beside.location+"/apply", nil).want(t, 409, "applied_before", "by ann@example.org")
+	r.lock.Lock()
+	r.at = r.at.Add(24 * time.Hour)
+	r.lock.Unlock()
+	second := read(undated)
+	r.get(owner, second.location).want(t, 200, "2 new", "This file was applied", "by ann@example.org", "Apply it all the same", `name="apply_again"`, "required")
+	api := "/admin/v1" + strings.TrimPrefix(second.location, "/admin")
+	r.get(owner, api).want(t, 200, `"applied_before":{"at":"2026-11-22T12:00:00Z","by":"ann@example.org"}`)
+	r.postJSON(owner, api+"/apply", `{}`).want(t, 409, "applied_before", "2026-11-22", `apply_again`)
+	if n := len(r.audited("import.gifts")); n != 1 {
+		t.Errorf("%d imports were applied, want one", n)
+	}
+	r.get(owner, "/admin/v1/gifts").want(t, 200, `"count":2,"amount_minor":3000`)
+	r.postJSON(owner, api+"/apply", `{"apply_again":true}`).want(t, 202)
+	if i := r.settle(idOf(second)); i.State != plan.Done {
+		t.Fatalf("%+v", i)
+	}
+	r.get(owner, "/admin/v1/gifts").want(t, 200, `"count":4,"amount_minor":6000`)
+	if log := r.audited("import.gifts"); len(log) != 2 || !strings.Contains(log[1].Detail, "applied before on 2026-11-22") {
+		t.Errorf("%+v", log)
+	}
+	// Another file is another one.
+	if page := r.get(owner, read(append(undated, "river,30,cash\n"...)).location); strings.Contains(page.body, "This file was applied") {
+		t.Error("another file is warned of")
+	}
 }
 
 // While no payments process is up the gifts are on disk, and the import goes on.

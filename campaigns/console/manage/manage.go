@@ -55,7 +55,8 @@ type Imports interface {
 	Import(ctx context.Context, id string) (*plan.Import, error)
 	Imports(ctx context.Context, kind, actorID string, limit int) ([]*plan.Import, error)
 	Plan(ctx context.Context, id string) ([]byte, error)
-	Start(ctx context.Context, id string, leaveOut bool, total int) error
+	Applied(ctx context.Context, kind string, sum [32]byte, besides string) (*plan.Applied, error)
+	Start(ctx context.Context, id string, leaveOut bool, total int, at time.Time, by string) error
 	Discard(ctx context.Context, id string) error
 	Claim(ctx context.Context, kind, holder string, hold time.Duration) (*plan.Import, error)
 	Progress(ctx context.Context, id, holder string, done int, hold time.Duration) error

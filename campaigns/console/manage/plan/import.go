@@ -61,6 +61,13 @@ type Import struct {
 	Outcome string
 }
 
+// Applied says that a file of the same bytes was applied before.
+type Applied struct {
+	At    time.Time
+	By    string // as the audit log has them
+	Steps int    // how many were taken, or are being taken
+}
+
 // Summary is a plan in figures.
 type Summary struct {
 	Counts Counts `json:"counts"`

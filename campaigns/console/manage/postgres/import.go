@@ -64,10 +64,25 @@ func (s *Store) Plan(ctx context.Context, id string) ([]byte, error) {
 	return all[0], nil
 }
 
-// Start has an import applied, from then on whatever happens to this process. Errors:
-// plan.ErrNotPlanned.
-func (s *Store) Start(ctx context.Context, id string, leaveOut bool, total int) error {
-	return s.one(ctx, "start import", plan.ErrNotPlanned, startSQL, id, leaveOut, total)
+// Applied tells when a file of these bytes was applied last by another import than this
+// one; nil when it never was.
+func (s *Store) Applied(ctx context.Context, kind string, sum [32]byte, besides string) (*plan.Applied, error) {
+	rows, err := s.pool.Query(ctx, appliedSQL, kind, sum[:], besides)
+	if err != nil {
+		return nil, session.Sorted("look for applied file", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[plan.Applied])
+	if err != nil || len(all) == 0 {
+		return nil, session.Sorted("look for applied file", err)
+	}
+	all[0].At = all[0].At.UTC()
+	return all[0], nil
+}
+
+// Start has an import applied by somebody, from then on whatever happens to this process.
+// Errors: plan.ErrNotPlanned.
+func (s *Store) Start(ctx context.Context, id string, leaveOut bool, total int, at time.Time, by string) error {
+	return s.one(ctx, "start import", plan.ErrNotPlanned, startSQL, id, leaveOut, total, at, by)
 }
 
 // Discard throws a plan away. Errors: plan.ErrNotPlanned.

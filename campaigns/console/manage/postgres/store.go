@@ -53,6 +53,7 @@ var (
 	importSQL      = session.Statement(sqlFiles, "import")
 	importsSQL     = session.Statement(sqlFiles, "imports")
 	planSQL        = session.Statement(sqlFiles, "plan")
+	appliedSQL     = session.Statement(sqlFiles, "applied")
 	startSQL       = session.Statement(sqlFiles, "start")
 	discardSQL     = session.Statement(sqlFiles, "discard")
 	claimSQL       = session.Statement(sqlFiles, "claim")

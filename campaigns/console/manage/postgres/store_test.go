@@ -114,10 +114,10 @@ func TestImport_IsCarriedOutByOneAtATime(t *testing.T) {
 	if got := claim("one", time.Hour); got != nil {
 		t.Fatalf("claimed before anybody said so: %+v", got)
 	}
-	if err := s.Start(ctx, i.ID, true, 2); err != nil {
+	if err := s.Start(ctx, i.ID, true, 2, time.Now(), "ann"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Start(ctx, i.ID, true, 2); !errors.Is(err, plan.ErrNotPlanned) {
+	if err := s.Start(ctx, i.ID, true, 2, time.Now(), "ann"); !errors.Is(err, plan.ErrNotPlanned) {
 		t.Errorf("started twice: %v", err)
 	}
 	if err := s.Discard(ctx, i.ID); !errors.Is(err, plan.ErrNotPlanned) {
@@ -184,7 +184,7 @@ func TestPlans_DoNotStayForEver(t *testing.T) {
 	if got, err := s.Import(t.Context(), old.ID); err != nil || got.State != plan.Discarded {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := s.Start(t.Context(), old.ID, false, 1); !errors.Is(err, plan.ErrNotPlanned) {
+	if err := s.Start(t.Context(), old.ID, false, 1, time.Now(), "ann"); !errors.Is(err, plan.ErrNotPlanned) {
 		t.Error(err)
 	}
 	if err := s.Discard(t.Context(), someImport('b', noon).ID); err != nil {
