@@ -23,6 +23,8 @@ import (
 
 // rehearseRunCommand replays a giving day and proves the outcome.
 type rehearseRunCommand struct {
+	Scenario string `placeholder:"NAME|FILE" help:"A ready scenario ('spillway rehearse scenarios' lists them) or a YAML file. Flags beside it win over it. 'quick' when nothing at all is said."`
+
 	Replay    string        `placeholder:"FILE" type:"path" help:"Recorded event to replay: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency."`
 	Speed     float64       `default:"1" help:"How many times faster than it was to replay the event."`
 	Copies    int           `default:"1" help:"Send every row this many times, each under a key of its own."`
@@ -55,6 +57,9 @@ type rehearseRunCommand struct {
 	Webhooks       webhookFaults `placeholder:"FAULTS" help:"What happens to webhooks, such as lost=3%,twice=5%,late=10%."`
 
 	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
+
+	given    map[string]bool // flags, by name
+	scenario string          // its name, when there is one
 }
 
 // Help is shown by --help.
@@ -65,6 +70,9 @@ const rehearseHelp = `Sends the gifts of a recorded or synthetic giving day over
 Exit status: 0 when the proof holds, 1 when it does not, 2 when the rehearsal could not be made. Ctrl-C stops the sending, drains and audits what was sent; twice stops at once, and --resume goes on.
 
 Examples:
+    spillway rehearse
+    spillway rehearse scenarios
+    spillway rehearse --scenario evening-broadcast --rate 2000
     spillway rehearse --rate 500 --for 30s
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
@@ -90,6 +98,9 @@ func (c *rehearseRunCommand) Run(p *process) error {
 }
 
 func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err error) {
+	if err := c.setUp(p); err != nil {
+		return nil, err
+	}
 	if err := c.name(); err != nil {
 		return nil, err
 	}
@@ -202,7 +213,7 @@ func (c *rehearseRunCommand) source() (source trace.Source, speed string, err er
 		source, err = trace.Scan(c.Replay, trace.Options{Speed: c.Speed, Copies: c.Copies})
 		return source, strconv.FormatFloat(c.Speed, 'f', -1, 64), err
 	case c.Rate == 0 || c.For == 0:
-		return nil, "", errors.New("say what to send: --replay FILE, or --rate R --for D")
+		return nil, "", errors.New("say what to send: --scenario NAME, --replay FILE, or --rate R --for D")
 	case c.Speed != 1 || c.Copies != 1:
 		return nil, "", errors.New("--speed and --copies belong to --replay")
 	}

@@ -2,7 +2,8 @@ package main
 
 // rehearseCommand is the rehearsal and what belongs to it.
 type rehearseCommand struct {
-	Run rehearseRunCommand `cmd:"" default:"withargs" help:"Rehearse; this is what 'spillway rehearse' alone does, and its flags."`
+	Run       rehearseRunCommand `cmd:"" default:"withargs" help:"Rehearse; this is what 'spillway rehearse' alone does, and its flags."`
+	Scenarios scenariosCommand   `cmd:"" help:"The ready scenarios, and how to write one's own."`
 }
 
 // Help is shown by --help.

@@ -161,6 +161,7 @@ var spillway = rules{
 		"golang.org/x/crypto":                     {"campaigns/access/credential"},
 		"github.com/pquerna/otp":                  {"campaigns/access/credential"},
 		"github.com/xuri/excelize/v2":             {"campaigns/console/manage/sheet"},
+		"go.yaml.in/yaml/v3":                      {"loadtest/scenario"},
 		"golang.org/x/sys":                        {"deploy/onebox/...", "loadtest/...", "cmd/..."},
 	},
 	tools: map[string]ring{
@@ -171,7 +172,6 @@ var spillway = rules{
 	testOnly: []string{
 		"testing",
 		"pgregory.net/rapid",
-		"go.yaml.in/yaml",
 		"go.uber.org/goleak",
 		"github.com/google/go-cmp",
 		"github.com/chromedp",

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"spillway/loadtest/scenario"
+)
+
+// AfterApply remembers which flags were given, in the command line or the
+// environment: those win over the scenario's file.
+func (c *rehearseRunCommand) AfterApply(parsed *kong.Context) error {
+	c.given = map[string]bool{}
+	for _, p := range parsed.Path {
+		if p.Flag != nil {
+			c.given[p.Flag.Name] = true
+		}
+	}
+	for _, f := range parsed.Flags() {
+		for _, name := range f.Envs {
+			if _, ok := os.LookupEnv(name); ok {
+				c.given[f.Name] = true
+			}
+		}
+	}
+	return nil
+}
+
+// setUp reads the scenario, if there is one, into the flags that were not given. A
+// rehearsal that is asked for nothing at all is the default one, on an installation of
+// its own.
+func (c *rehearseRunCommand) setUp(p *process) error {
+	if c.Scenario == "" && c.Replay == "" && c.Rate == 0 && c.For == 0 && c.Target == "" && c.Data == "" && c.DatabaseURL == "" && !c.Resume {
+		c.Scenario = scenario.Default
+	}
+	if c.Scenario == "" {
+		return nil
+	}
+	s, err := scenario.Load(c.Scenario)
+	if err != nil {
+		return err
+	}
+	if !s.Faults.Empty() {
+		return fmt.Errorf("%s: its faults cannot be played by this command", c.Scenario)
+	}
+	if s.Donors.Look > 0 || s.Readers.PerGift > 0 {
+		p.log.Warn("the scenario's visits of pages are left out", "scenario", s.Name)
+	}
+	c.take(s)
+	return nil
+}
+
+// take fills the flags that were not given with what the scenario says.
+func (c *rehearseRunCommand) take(s *scenario.Scenario) {
+	c.scenario = s.Name
+	// Whoever says what comes replaces the file's arrivals as a whole.
+	if a := &s.Arrivals; !c.given["replay"] && !c.given["rate"] {
+		fill(c, "replay", &c.Replay, a.Replay)
+		fill(c, "speed", &c.Speed, a.Speed)
+		fill(c, "copies", &c.Copies, a.Copies)
+		fill(c, "rate", &c.Rate, a.Rate)
+		fill(c, "for", &c.For, a.For)
+	} else if c.given["rate"] {
+		fill(c, "for", &c.For, a.For)
+	}
+	fill(c, "campaigns", &c.Campaigns, s.Campaigns.Count)
+	fill(c, "patience", &c.Patience, s.Donors.Patience)
+	m := &s.Charging
+	fill(c, "charging", &c.Charging, m.Wait)
+	fill(c, "pace", &c.Pace, m.Pace)
+	fill(c, "charge-patience", &c.ChargePatience, m.Patience)
+	if c.Charging == chargingOff {
+		return // by the flag: then nothing can go wrong there either
+	}
+	fill(c, "declines", &c.Declines, percent(m.Declines))
+	fill(c, "three-ds", &c.ThreeDS, percent(m.ThreeDS))
+	fill(c, "timeouts", &c.Timeouts, percent(m.Timeouts))
+	fill(c, "storms", &c.Storms, storms{m.Storms.For, m.Storms.Every})
+	fill(c, "webhooks", &c.Webhooks, webhookFaults{percent(m.Webhooks.Lost), percent(m.Webhooks.Twice), percent(m.Webhooks.Late)})
+}
+
+// fill sets a flag's value to the scenario's, unless the flag was given or the
+// scenario does not say.
+func fill[T comparable](c *rehearseRunCommand, flag string, to *T, value T) {
+	var nothing T
+	if value != nothing && !c.given[flag] {
+		*to = value
+	}
+}

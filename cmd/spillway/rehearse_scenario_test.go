@@ -1,0 +1,96 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"spillway/cmd/spillway/internal/config"
+)
+
+// asked parses a command line of `rehearse` and sets the rehearsal up.
+func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
+	t.Helper()
+	var cli commands
+	parser, err := kong.New(&cli, kong.Name("spillway"), kong.Vars{"data_default": "", "pace_endpoint": ""}, kong.DefaultEnvars(config.Prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"rehearse"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	c := &cli.Rehearse.Run
+	return c, c.setUp(&process{log: slog.New(slog.DiscardHandler)})
+}
+
+func TestRehearse_FlagsWinOverTheScenario(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "own.yaml")
+	text := "name: own\narrivals: {rate: 7, for: 3s}\ncampaigns: {count: 9}\ndonors: {patience: 20s}\n" +
+		"charging: {wait: \"on\", pace: 40, declines: 5%, storms: {for: 1s, every: 9s}, webhooks: {late: 10%}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := asked(t, "--scenario", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Rate != 7 || c.For != 3*time.Second || c.Campaigns != 9 || c.Patience != 20*time.Second || c.Charging != chargingOn || c.Pace != 40 ||
+		c.Declines != 0.05 || c.Storms != (storms{time.Second, 9 * time.Second}) || c.Webhooks.late != 0.1 || c.Speed != 1 || c.Drain != 2*time.Minute {
+		t.Errorf("from the file: %+v", c)
+	}
+	t.Setenv("SPILLWAY_DECLINES", "1%")
+	if c, err = asked(t, "--scenario", file, "--rate", "8", "--pace=250", "--campaigns", "500"); err != nil {
+		t.Fatal(err)
+	}
+	if c.Rate != 8 || c.For != 3*time.Second || c.Pace != 250 || c.Campaigns != 500 || c.Declines != 0.01 {
+		t.Errorf("flags and environment beside the file: %+v", c)
+	}
+	if c, err = asked(t, "--scenario", file, "--replay", "day.csv"); err != nil {
+		t.Fatal(err)
+	}
+	if c.Rate != 0 || c.For != 0 || !strings.HasSuffix(c.Replay, "day.csv") || c.Pace != 40 {
+		t.Errorf("another source in place of the file's: %+v", c)
+	}
+}
+
+func TestRehearse_NothingSaidIsTheDefaultScenario(t *testing.T) {
+	c, err := asked(t)
+	if err != nil || c.scenario != "quick" || c.Rate == 0 || c.For == 0 {
+		t.Errorf("%v: %+v", err, c)
+	}
+	for _, args := range [][]string{{"--rate", "5", "--for", "1s"}, {"--target", "http://127.0.0.1:1"}, {"--resume", "--run", "x"}} {
+		if c, err := asked(t, args...); err != nil || c.scenario != "" {
+			t.Errorf("%v: scenario %q, %v", args, c.scenario, err)
+		}
+	}
+}
+
+func TestRehearseScenarios_ListShowCheckAndSchema(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(file, []byte("name: x\narivals: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"", 0, "evening-broadcast"},
+		{"show soak", 0, "name: soak\n"},
+		{"show nothing", exitFailed, "no such scenario"},
+		{"check quick", 0, "can be rehearsed"},
+		{"check " + file, exitFailed, "line 2: arivals: is not known; did you mean arrivals?"},
+		{"schema", 0, `"additionalProperties": false`},
+	} {
+		var stdout, stderr strings.Builder
+		status := run(append([]string{"rehearse", "scenarios"}, strings.Fields(c.args)...), nil, &stdout, &stderr)
+		if status != c.status || !strings.Contains(stdout.String()+stderr.String(), c.want) {
+			t.Errorf("%q: status %d, %s%s", c.args, status, &stdout, &stderr)
+		}
+	}
+}
