@@ -8,6 +8,7 @@ import (
 
 	"spillway/campaigns/access"
 	"spillway/campaigns/console/frame"
+	"spillway/campaigns/console/manage/sheet"
 	"spillway/ledger/money"
 	"spillway/ledger/search"
 )
@@ -119,7 +120,7 @@ func (s *Section) query(r *frame.Request) (f filter, q search.Query, err error) 
 			if bound.text == "" || q.Currency == "" {
 				continue
 			}
-			if *bound.to, err = money.Parse(strings.ReplaceAll(bound.text, ",", ""), q.Currency); err != nil {
+			if *bound.to, err = sheet.ParseAmount(bound.text, false, sheet.Undecided, q.Currency); err != nil {
 				fault(bound.name, "not_an_amount", "Write an amount such as 50 or 50.00.")
 			}
 		}

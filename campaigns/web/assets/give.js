@@ -4,7 +4,7 @@ import * as basket from "./basket.js";
 import { CardFault, mount, simulated } from "./card.js";
 import { clear, clearAll, fault, focusFirst } from "./fields.js";
 import { claim, current, forget, refresh, update } from "./gifts.js";
-import { amountMax, cover, money, plain, presets, read } from "./money.js";
+import { amountMax, cover, hint, money, plain, presets, read } from "./money.js";
 import { el, find, findAll, page, say, show } from "./page.js";
 import { follow } from "./status.js";
 
@@ -89,11 +89,11 @@ function complain(text) {
   show(p, Boolean(text));
 }
 
-// bounds says what a line may be, "" when it may be this.
-function bounds(minor, of) {
+// bounds says what a line may be, "" when it may be this; text is what was typed.
+function bounds(minor, of, text) {
   const least = of.min_minor || 1;
   const most = Math.min(of.max_minor || amountMax, amountMax);
-  if (Number.isNaN(minor)) return "Enter an amount, such as " + plain(2500, of.currency) + ".";
+  if (Number.isNaN(minor)) return hint(text, of.currency) || "Enter an amount, such as " + plain(2500, of.currency) + ".";
   if (minor < least) return "The least here is " + money(least, of.currency) + ".";
   if (minor > most) return "The most here is " + money(most, of.currency) + ".";
   return "";
@@ -105,13 +105,13 @@ function sound() {
   clearAll(form);
   complain("");
   if (campaign) {
-    const wrong = bounds(amount(), campaign);
+    const wrong = bounds(amount(), campaign, id("own").value);
     if (wrong) fault(id("own"), wrong);
   } else {
     for (const li of findAll("[data-slug]")) {
       const input = find("input", li);
       const item = basket.items().find((i) => i.slug === li.dataset.slug);
-      const wrong = item && bounds(read(input.value, item.currency), item);
+      const wrong = item && bounds(read(input.value, item.currency), item, input.value);
       if (wrong) fault(input, wrong);
     }
   }
@@ -248,7 +248,7 @@ function setUpCampaign() {
   find("[data-basket-add]", form).addEventListener("click", () => {
     clear(own);
     const minor = amount();
-    const wrong = bounds(minor, campaign);
+    const wrong = bounds(minor, campaign, own.value);
     if (wrong) {
       fault(own, wrong);
       own.focus();
@@ -295,7 +295,7 @@ function setUpBasket() {
     input.addEventListener("input", () => {
       clear(input);
       const minor = read(input.value, item.currency);
-      if (!bounds(minor, item)) basket.put({ ...item, amount_minor: minor });
+      if (!bounds(minor, item, input.value)) basket.put({ ...item, amount_minor: minor });
       recount();
     });
     part("remove").setAttribute("aria-label", "Remove " + item.name);

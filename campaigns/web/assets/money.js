@@ -40,15 +40,30 @@ export function plain(minor, currency) {
 }
 
 // read understands what people type: "50", "12.5", "12,50", "1,234.00", "1 234,00". It
-// returns minor units, NaN for anything else. Three digits behind a separator are
-// thousands, one or two behind the last one are decimals.
+// returns minor units, NaN for anything else. One or two digits behind the last separator
+// are decimals, three behind a comma are thousands. Nothing is guessed: "1.500" may be
+// fifteen hundred or one and a half, and nobody begins thousands with a zero; hint says
+// how else to write it.
 export function read(text, currency) {
   const digits = exponent(currency);
-  const t = text.replace(/[\s'’]|^\p{Sc}|\p{Sc}$/gu, "");
-  const [, whole, group, , decimal, part = ""] = /^(\d+(?:([.,])\d{3}(?:\2\d{3})*)?)(([.,])(\d{1,2}))?$/.exec(t) || [];
-  if (whole === undefined || part.length > digits || (group && group === decimal)) return NaN;
+  const t = bare(text);
+  const [, whole, group, , decimal, part = ""] = /^(\d+|[1-9]\d{0,2}(?:([.,])\d{3}(?:\2\d{3})*)?)(([.,])(\d{1,2}))?$/.exec(t) || [];
+  if (whole === undefined || part.length > digits || (group && group === decimal) || (digits && ambiguous.test(t))) return NaN;
   const minor = Number(whole.replace(/[.,]/g, "") + part.padEnd(digits, "0"));
   return minor <= amountMax * 10 ? minor : NaN;
+}
+
+const bare = (text) => text.replace(/[\s'’]|^\p{Sc}|\p{Sc}$/gu, "");
+const ambiguous = /^\d{1,3}\.\d{3}$/;
+
+// hint says how to write what read refused because it may mean two amounts, "" when that
+// is not why: for "0.500" it is "Write 0.50 or 500."
+export function hint(text, currency) {
+  const [, whole, part] = /^(\d+)[.,](\d{3})$/.exec(bare(text)) || [];
+  if (!whole || !Number.isNaN(read(text, currency))) return "";
+  const digits = exponent(currency);
+  const small = digits ? `${Number(whole)}.${part.slice(0, digits)} or ` : "";
+  return `Write ${small}${Number(whole + part)}.`;
 }
 
 // cover is the least amount that, added to sum, leaves sum when the processor has taken

@@ -295,6 +295,9 @@ func TestGive_FaultsStandAtTheirFields(t *testing.T) {
 	if focused := value[string](b, "document.activeElement.id"); focused != "own" {
 		t.Errorf("the focus is at %q, want the first fault", focused)
 	}
+	b.enter("#own", "0.500") // half a dollar, or five hundred?
+	b.click("[data-submit]")
+	b.until(`document.getElementById("own-error")?.textContent === "Write 0.50 or 500."`)
 	b.enter("#own", "5")
 	b.enter("#donor-email", "ada@example.org")
 	b.click("[data-submit]")

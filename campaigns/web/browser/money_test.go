@@ -51,16 +51,28 @@ func TestMoney_AmountsAsPeopleTypeThem(t *testing.T) {
 	b := newTab(t, visit(t).url, "/c/river-school")
 	const wrong = -1
 	for text, want := range map[string]int64{
-		"50": 5000, " 50 ": 5000, "$50": 5000, "50 $": 5000, "12.5": 1250, "12,50": 1250, "0.01": 1, "1,234": 123400, "1.234": 123400,
-		"1,234.50": 123450, "1.234,50": 123450, "1 234,5": 123450, "1'234": 123400, "999999.99": 99999999,
+		"50": 5000, " 50 ": 5000, "$50": 5000, "50 $": 5000, "12.5": 1250, "12,50": 1250, "0.01": 1, "0.5": 50, "0,50": 50, "0050": 5000, "1,234": 123400,
+		"1,234.50": 123450, "1.234,50": 123450, "1 234,5": 123450, "1'234": 123400, "1.234.567,89": 123456789, "999999.99": 99999999,
 		"": wrong, "-5": wrong, "5-": wrong, "1e3": wrong, "12.345.6": wrong, "12,3456": wrong, "50.123456": wrong, "five": wrong, "１２": wrong, "99999999999": wrong,
+		// What may mean two amounts, a thousand times apart.
+		"0.500": wrong, "0,500": wrong, "00,500": wrong, "1.500": wrong, "1234,567": wrong, "1234.567": wrong, "012,345": wrong, "0,500.00": wrong,
 	} {
 		if got := inModule[int64](b, "money", `const n = m.read(`+quoted(text)+`, "USD"); return Number.isNaN(n) ? -1 : n;`); got != want {
 			t.Errorf("%q is read as %d, want %d", text, got, want)
 		}
 	}
-	if got := inModule[int64](b, "money", `return m.read("1500", "JPY")`); got != 1500 {
-		t.Errorf("1500 yen are read as %d", got)
+	for _, text := range []string{"1500", "1.500", "1,500"} { // which has no decimals
+		if got := inModule[int64](b, "money", `return m.read(`+quoted(text)+`, "JPY")`); got != 1500 {
+			t.Errorf("%s yen are read as %d", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"0.500": "Write 0.50 or 500.", "1.500": "Write 1.50 or 1500.", "1234,567": "Write 1234.56 or 1234567.", "$ 0,500": "Write 0.50 or 500.",
+		"50": "", "1,234": "", "": "", "five": "", "50.123456": "", "12,3456": "",
+	} {
+		if got := inModule[string](b, "money", `return m.hint(`+quoted(text)+`, "USD")`); got != want {
+			t.Errorf("%q: the hint is %q, want %q", text, got, want)
+		}
 	}
 	if got := inModule[string](b, "money", `return [m.money(123450, "USD"), m.money(123400, "USD", true), m.money(1500, "JPY", true), m.plain(1250, "USD")].join(" ")`); got != "$1,234.50 $1,234 ¥1,500 12.50" {
 		t.Errorf("amounts are written %q", got)

@@ -1,6 +1,7 @@
 package sheet
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -84,7 +85,7 @@ func ParseAmount(cell string, numbers bool, decimal Decimal, c money.Currency) (
 			return 0, fmt.Errorf("%s is not an amount in %s", quoted(cell), c)
 		}
 	}
-	whole, decimals, err := divide(cell, number, decimal)
+	whole, decimals, err := divide(cell, number, decimal, c.Exponent())
 	if err != nil {
 		return 0, err
 	}
@@ -115,7 +116,7 @@ func bare(cell string, c money.Currency) string {
 }
 
 // divide finds where the cents begin.
-func divide(cell, number string, decimal Decimal) (whole, decimals string, err error) {
+func divide(cell, number string, decimal Decimal, digits int) (whole, decimals string, err error) {
 	point, comma := strings.Count(number, "."), strings.Count(number, ",")
 	last := strings.LastIndexAny(number, ".,")
 	switch {
@@ -128,8 +129,14 @@ func divide(cell, number string, decimal Decimal) (whole, decimals string, err e
 	case point+comma > 1:
 		return number, "", nil
 	case len(number)-last-1 == 3 && decimal == Undecided:
-		digits := strings.NewReplacer(".", "", ",", "").Replace(number)
-		return "", "", fmt.Errorf("%s can be read in two ways; write %s without a separator, or all the decimals", quoted(cell), digits)
+		plain := func(s string) string {
+			return cmp.Or(strings.TrimLeft(strings.ReplaceAll(s, " ", ""), "0"), "0")
+		}
+		small, large := plain(number[:last]), plain(number[:last]+number[last+1:])
+		if digits > 0 {
+			small += "." + number[last+1:][:min(digits, 3)]
+		}
+		return "", "", fmt.Errorf("%s can be read in two ways; write %s or %s", quoted(cell), small, large)
 	case len(number)-last-1 == 3 && mark(number[last]) != decimal:
 		return number, "", nil
 	}
@@ -137,7 +144,8 @@ func divide(cell, number string, decimal Decimal) (whole, decimals string, err e
 }
 
 // grouped tells whether the separators left in a whole number stand between thousands,
-// or, as in India, between hundreds of thousands.
+// or, as in India, between hundreds of thousands. Nobody begins them with a zero: "0.500"
+// is no five hundred, whatever its column says.
 func grouped(whole string) bool {
 	groups := strings.FieldsFunc(whole, func(r rune) bool { return r == '.' || r == ',' || r == ' ' })
 	if len(groups) <= 1 {
@@ -145,7 +153,7 @@ func grouped(whole string) bool {
 	}
 	for i, g := range groups {
 		switch {
-		case i == 0 && len(g) > 3, i == len(groups)-1 && len(g) != 3, i > 0 && len(g) != 3 && len(g) != 2:
+		case i == 0 && (len(g) > 3 || g[0] == '0'), i == len(groups)-1 && len(g) != 3, i > 0 && len(g) != 3 && len(g) != 2:
 			return false
 		}
 	}
