@@ -9,6 +9,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 var (
@@ -33,27 +36,27 @@ func TestMain(m *testing.M) {
 
 var programsDir string
 
-// programs builds the product and the broker once for all tests.
-var programs = sync.OnceValues(func() (Programs, error) {
-	tree, err := Tree()
+// built builds the product and the broker once for all tests.
+var built = sync.OnceValues(func() (rig.Programs, error) {
+	tree, err := programs.Tree()
 	if err != nil {
-		return Programs{}, err
+		return rig.Programs{}, err
 	}
 	if programsDir, err = os.MkdirTemp("", "spillway-programs-"); err != nil {
-		return Programs{}, err
+		return rig.Programs{}, err
 	}
-	var p Programs
-	if p.Spillway, err = BuildSpillway(context.Background(), tree, programsDir); err != nil {
+	var p rig.Programs
+	if p.Spillway, err = programs.BuildSpillway(context.Background(), tree, programsDir); err != nil {
 		return p, err
 	}
-	p.NATSServer, err = BuildNATSServer(context.Background(), tree, programsDir)
+	p.NATSServer, err = programs.BuildNATSServer(context.Background(), tree, programsDir)
 	return p, err
 })
 
 // play plays a scenario as the flags say, and fails the test when the proof does.
 func play(t *testing.T, s Scenario) *Outcome {
 	t.Helper()
-	p, err := programs()
+	p, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"spillway/loadtest/rig"
 )
 
 // metric adds up the samples of one metric that have the label (`name="value"`, ""
@@ -41,9 +43,9 @@ func metric(document []byte, name, label string) (sum float64, err error) {
 	return sum, lines.Err()
 }
 
-// Accepted is how many donations the rig's front-end has acknowledged since it started.
-func (r *Rig) Accepted(ctx context.Context) (int64, error) {
-	document, err := get(ctx, r.OpsURL()+"/metrics")
+// accepted is how many donations the rig's front-end has acknowledged since it started.
+func accepted(ctx context.Context, r *rig.Rig) (int64, error) {
+	document, err := rig.Get(ctx, r.OpsURL()+"/metrics")
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +59,7 @@ const acceptPoll = 20 * time.Millisecond
 // AwaitAccepted waits until the front-end has acknowledged n donations more than
 // at the call, and fails when the rehearsal ends before.
 func (h *Rehearsal) AwaitAccepted(ctx context.Context, n int64) error {
-	from, err := h.rig.Accepted(ctx)
+	from, err := accepted(ctx, h.rig)
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (h *Rehearsal) awaitTotal(ctx context.Context, total int64) error {
 	tick := time.NewTicker(acceptPoll)
 	defer tick.Stop()
 	for {
-		now, err := h.rig.Accepted(ctx)
+		now, err := accepted(ctx, h.rig)
 		if err != nil {
 			return err
 		}

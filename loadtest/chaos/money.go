@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"spillway/ledger"
+	"spillway/loadtest/rig"
 	"spillway/loadtest/stripesim"
 )
 
@@ -46,7 +47,7 @@ func (t *Trial) DrainedButFees(ctx context.Context) error { return t.drained(ctx
 // drained takes the states in which a fee may still be unknown.
 func (t *Trial) drained(ctx context.Context, feeless []string) error {
 	began := time.Now()
-	left, err := t.Rig.awaitFinal(ctx, feeless)
+	left, err := awaitFinal(ctx, t.Rig, feeless)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (t *Trial) drained(ctx context.Context, feeless []string) error {
 	}
 	t.Notes["drain_seconds"] = time.Since(began).Seconds()
 	t.Logf("every donation is final after %v", time.Since(began).Round(time.Millisecond))
-	sums, err := t.Rig.Money(ctx, feeless != nil)
+	sums, err := readMoney(ctx, t.Rig, feeless != nil)
 	if sums != nil {
 		t.Notes[moneyNote] = sums
 		t.Logf("money: %+v", *sums)
@@ -69,10 +70,10 @@ func (t *Trial) drained(ctx context.Context, feeless []string) error {
 // awaitFinal waits until no donation of the rehearsal waits for anything, a fee
 // included but for those in a state of feeless. It returns what is left when drainWait
 // is over, "" for nothing.
-func (r *Rig) awaitFinal(ctx context.Context, feeless []string) (left string, err error) {
+func awaitFinal(ctx context.Context, r *rig.Rig, feeless []string) (left string, err error) {
 	bounded, cancel := context.WithTimeout(ctx, drainWait)
 	defer cancel()
-	conn, err := r.rehearsalBook(ctx)
+	conn, err := rehearsalBook(ctx, r)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +102,7 @@ func (r *Rig) awaitFinal(ctx context.Context, feeless []string) (left string, er
 	}
 }
 
-func (r *Rig) rehearsalBook(ctx context.Context) (*pgx.Conn, error) {
+func rehearsalBook(ctx context.Context, r *rig.Rig) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(r.DatabaseURL())
 	if err != nil {
 		return nil, err
@@ -153,18 +154,18 @@ func (d *disagreements) err() error {
 	return fmt.Errorf("%w: %s", errMoney, strings.Join(d.listed, "\n"))
 }
 
-// Money holds the simulator's books against the rehearsal's journal, charge by
+// readMoney holds the simulator's books against the rehearsal's journal, charge by
 // charge and to the minor unit, and the journal against payments and totals. All of
 // it is plain SQL of its own: the judge shares no code with the judged. With feesLater
 // a fee that the journal does not have yet is counted, and no disagreement.
 //
 // Errors: errMoney with what does not agree; those of the connections.
-func (r *Rig) Money(ctx context.Context, feesLater bool) (*Money, error) {
+func readMoney(ctx context.Context, r *rig.Rig, feesLater bool) (*Money, error) {
 	books, err := r.Books(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := r.rehearsalBook(ctx)
+	conn, err := rehearsalBook(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"spillway/loadtest/rig"
 )
 
 // Nemesis hurts one role after the other, drawn from the trial's seed, until d is
@@ -75,10 +77,10 @@ type faults struct{ draw *rand.Rand }
 func newFaults(seed uint64) faults { return faults{rand.New(rand.NewPCG(seed, 0))} }
 
 func (d faults) next() fault {
-	roles := []string{RoleBroker, RolePostgres, RoleIngest, Ledger(1), Ledger(2)}
+	roles := []string{rig.RoleBroker, rig.RolePostgres, rig.RoleIngest, rig.Ledger(1), rig.Ledger(2)}
 	f := fault{role: roles[d.draw.IntN(len(roles))], lasts: d.between(0, downMost), rest: d.between(restLeast, restMost)}
 	// Postgres is many processes: freezing its postmaster alone would be no fault.
-	if d.draw.IntN(freezesOneIn) == 0 && f.role != RolePostgres {
+	if d.draw.IntN(freezesOneIn) == 0 && f.role != rig.RolePostgres {
 		f.freeze, f.lasts = true, d.between(freezeLeast, freezeMost)
 	}
 	return f
@@ -98,9 +100,9 @@ func (t *Trial) hurt(f fault) []Step {
 	switch {
 	case f.freeze:
 		return []Step{t.Pause(f.role), t.Hold(f.lasts), t.Resume(f.role), t.Hold(f.rest)}
-	case f.role == RolePostgres && f.hard:
+	case f.role == rig.RolePostgres && f.hard:
 		return []Step{t.KillPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
-	case f.role == RolePostgres:
+	case f.role == rig.RolePostgres:
 		return []Step{t.StopPostgres, t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
 	}
 	return []Step{t.Kill(f.role), t.Hold(f.lasts), t.Restart(f.role), t.Hold(f.rest)}
@@ -124,7 +126,7 @@ func (t *Trial) CrashLoop(times int) []Step {
 			if err := t.Hold(lives)(ctx); err != nil {
 				return err
 			}
-			p, err := t.Rig.Process(RoleUp)
+			p, err := t.Rig.Process(rig.RoleUp)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,11 @@
 
 package chaos
 
-import "testing"
+import (
+	"testing"
+
+	"spillway/loadtest/rig"
+)
 
 func TestFaults_FollowTheSeedAndReachEverything(t *testing.T) {
 	same, again, other := newFaults(7), newFaults(7), newFaults(8)
@@ -27,14 +31,14 @@ func TestFaults_FollowTheSeedAndReachEverything(t *testing.T) {
 		t.Error("two seeds give the same faults")
 	}
 	for _, want := range []string{
-		"kill " + RoleBroker, "kill " + RolePostgres, "kill " + RoleIngest, "kill " + Ledger(1), "kill " + Ledger(2),
-		"freeze " + RoleBroker, "freeze " + RoleIngest, "freeze " + Ledger(1), "freeze " + Ledger(2),
+		"kill " + rig.RoleBroker, "kill " + rig.RolePostgres, "kill " + rig.RoleIngest, "kill " + rig.Ledger(1), "kill " + rig.Ledger(2),
+		"freeze " + rig.RoleBroker, "freeze " + rig.RoleIngest, "freeze " + rig.Ledger(1), "freeze " + rig.Ledger(2),
 	} {
 		if !seen[want] {
 			t.Errorf("never: %s", want)
 		}
 	}
-	if seen["freeze "+RolePostgres] {
+	if seen["freeze "+rig.RolePostgres] {
 		t.Error("froze Postgres' postmaster alone")
 	}
 }

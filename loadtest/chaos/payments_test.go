@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"spillway/loadtest"
+	"spillway/loadtest/rig"
 )
 
 var minutes = flag.Int("minutes", 1, "how long payments, ledger, Postgres and simulator are killed, under -chaos")
@@ -24,7 +25,7 @@ var hurt = []string{
 }
 
 // moneyRoles are those that money passes through.
-var moneyRoles = []string{Payments(1), Payments(2), Ledger(1), Ledger(2), RolePostgres, RoleSimulator}
+var moneyRoles = []string{rig.Payments(1), rig.Payments(2), rig.Ledger(1), rig.Ledger(2), rig.RolePostgres, rig.RoleSimulator}
 
 // Whatever dies, every gift is charged once at most, every gift ends in a final state,
 // and the processor's books and the journal agree to the cent.
@@ -38,7 +39,7 @@ func TestPayments_KilledAtRandom(t *testing.T) {
 		Fault: "kill -9 of payments, ledger, Postgres and simulator, drawn from the seed, while the processor's own faults go on",
 		Load:  Load{RatePerSecond: 150, For: plague + 15*time.Second},
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartTill(Till{Processes: 2, PerSecond: 200, Faults: hurt}), t.BeginAfter("run", 500),
+			return []Step{t.StartTill(rig.Till{Processes: 2, PerSecond: 200, Faults: hurt}), t.BeginAfter("run", 500),
 				t.Killer(plague, moneyRoles...), t.Settle, t.Drained}
 		},
 	})
@@ -57,10 +58,10 @@ func TestPayments_KilledInSmall(t *testing.T) {
 		Script: func(t *Trial) []Step {
 			// Where half of the events never come, what a kill left open is found out by the
 			// same call again, and not by an event in time.
-			steps := []Step{t.StartTill(Till{Processes: 1, PerSecond: 100, Faults: []string{
+			steps := []Step{t.StartTill(rig.Till{Processes: 1, PerSecond: 100, Faults: []string{
 				"--latency", "200ms", "--latency-p99", "600ms", "--decline", "0.05", "--reset-rate", "0.05", "--webhook-duplicate", "0.1", "--webhook-loss", "0.5",
 			}}), t.BeginAfter("run", 50), t.Charges(10)}
-			for _, role := range []string{Payments(1), RoleSimulator, RolePostgres, Ledger(1)} {
+			for _, role := range []string{rig.Payments(1), rig.RoleSimulator, rig.RolePostgres, rig.Ledger(1)} {
 				steps = append(steps, t.hurt(fault{role: role, hard: true, lasts: 200 * time.Millisecond, rest: restLeast})...)
 			}
 			return append(steps, t.Settle, t.DrainedButFees)

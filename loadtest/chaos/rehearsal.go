@@ -13,19 +13,20 @@ import (
 	"strconv"
 
 	"spillway/loadtest"
+	"spillway/loadtest/rig"
 )
 
 // Rehearsal is one run of the generator and its audit.
 type Rehearsal struct {
-	rig     *Rig
+	rig     *rig.Rig
 	name    string // of the run: the same name repeats the same keys
 	load    Load
-	process *Process
+	process *rig.Process
 	starts  int
 }
 
 // Rehearse starts the generator against the rig, as a process of its own.
-func (r *Rig) Rehearse(name string, load Load) (*Rehearsal, error) {
+func Rehearse(r *rig.Rig, name string, load Load) (*Rehearsal, error) {
 	h := &Rehearsal{rig: r, name: name, load: load}
 	return h, h.start()
 }
@@ -33,13 +34,13 @@ func (r *Rig) Rehearse(name string, load Load) (*Rehearsal, error) {
 func (h *Rehearsal) start(more ...string) error {
 	h.starts++
 	args := append([]string{"rehearse", "--target", h.rig.URL(), "--run", h.name, "--record", h.record(), "--json", h.report()}, h.load.args()...)
-	args = append(append(args, h.rig.where()...), more...)
-	if !h.rig.private() {
-		args = append(args, "--secrets", h.rig.secrets())
+	args = append(append(args, h.rig.Where()...), more...)
+	if !h.rig.Private() {
+		args = append(args, "--secrets", h.rig.Secrets())
 	}
-	p, err := h.rig.begin(Command{
-		Name: "rehearse", Path: h.rig.programs.Spillway, Args: args,
-		Log: h.rig.logPath("rehearse-" + h.name + "-" + strconv.Itoa(h.starts)),
+	p, err := h.rig.Begin(rig.Command{
+		Name: "rehearse", Path: h.rig.Programs().Spillway, Args: args,
+		Log: h.rig.LogPath("rehearse-" + h.name + "-" + strconv.Itoa(h.starts)),
 	})
 	h.process = p
 	return err
@@ -49,7 +50,7 @@ func (h *Rehearsal) record() string { return filepath.Join(h.rig.Dir, "record-"+
 func (h *Rehearsal) report() string { return filepath.Join(h.rig.Dir, "report-"+h.name+".json") }
 
 // Process is the generator's process.
-func (h *Rehearsal) Process() *Process { return h.process }
+func (h *Rehearsal) Process() *rig.Process { return h.process }
 
 // Kill is kill -9 of the generator.
 func (h *Rehearsal) Kill() error { return h.process.Kill() }

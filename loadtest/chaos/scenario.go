@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"spillway/loadtest"
+	"spillway/loadtest/rig"
 )
 
 // Scenario is one fault, and how it meets a load.
@@ -35,7 +36,7 @@ type Step func(context.Context) error
 
 // Trial is one run of a scenario.
 type Trial struct {
-	Rig       *Rig
+	Rig       *rig.Rig
 	Rehearsal *Rehearsal
 	Load      Load
 	Seed      uint64
@@ -48,7 +49,7 @@ type Trial struct {
 
 // Options say how a scenario is run.
 type Options struct {
-	Programs Programs
+	Programs rig.Programs
 	Load     *Load // instead of the scenario's own
 	Seed     uint64
 	Logf     func(format string, args ...any)
@@ -80,11 +81,11 @@ const trialWait = 20 * time.Minute
 func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, trialWait+s.Load.For)
 	defer cancel()
-	rig, err := New(o.Programs)
+	r, err := rig.New(o.Programs)
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{Rig: rig, Load: s.Load, Seed: o.Seed, faults: newFaults(o.Seed), Notes: map[string]any{}, Logf: o.Logf}
+	t := &Trial{Rig: r, Load: s.Load, Seed: o.Seed, faults: newFaults(o.Seed), Notes: map[string]any{}, Logf: o.Logf}
 	if o.Load != nil {
 		t.Load = *o.Load
 	}
@@ -97,10 +98,10 @@ func (s Scenario) Play(ctx context.Context, o Options) (*Outcome, error) {
 	}
 	failed := err != nil || !outcome.Holds
 	if failed && o.Keep != "" {
-		return outcome, errors.Join(err, rig.Close(true), os.MkdirAll(o.Keep, 0o755),
-			os.Rename(rig.Dir, filepath.Join(o.Keep, s.Name+"-"+filepath.Base(rig.Dir))))
+		return outcome, errors.Join(err, r.Close(true), os.MkdirAll(o.Keep, 0o755),
+			os.Rename(r.Dir, filepath.Join(o.Keep, s.Name+"-"+filepath.Base(r.Dir))))
 	}
-	return outcome, errors.Join(err, rig.Close(false))
+	return outcome, errors.Join(err, r.Close(false))
 }
 
 func (s Scenario) judge(ctx context.Context, t *Trial, o *Outcome) error {

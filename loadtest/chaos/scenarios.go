@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"spillway/loadtest"
+	"spillway/loadtest/rig"
 )
 
 // The product's own times, which a fault has to outlast: AckWait of the ledger's
@@ -28,7 +29,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of `up` and of the generator in the middle; `up` again on the same data, the generator resumed",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.KillGenerator, t.Restart(RoleUp), t.ResumeGenerator}
+			return []Step{t.StartUp, t.Begin("run"), t.Kill(rig.RoleUp), t.KillGenerator, t.Restart(rig.RoleUp), t.ResumeGenerator}
 		},
 	},
 	{
@@ -36,7 +37,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of `up` in the middle, the generator goes on sending; `up` again on the same data",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartUp, t.Begin("run"), t.Kill(RoleUp), t.Hold(2 * time.Second), t.Restart(RoleUp), t.Back}
+			return []Step{t.StartUp, t.Begin("run"), t.Kill(rig.RoleUp), t.Hold(2 * time.Second), t.Restart(rig.RoleUp), t.Back}
 		},
 	},
 	{
@@ -45,8 +46,8 @@ var Scenarios = []Scenario{
 		Load:  steady(20 * time.Second),
 		Script: func(t *Trial) []Step {
 			steps := t.CrashLoop(6)
-			steps = append(steps, t.StartUp, t.Begin("run"), t.Kill(RoleUp))
-			return append(append(steps, t.CrashLoop(6)...), t.Restart(RoleUp), t.Back)
+			steps = append(steps, t.StartUp, t.Begin("run"), t.Kill(rig.RoleUp))
+			return append(append(steps, t.CrashLoop(6)...), t.Restart(rig.RoleUp), t.Back)
 		},
 	},
 	{
@@ -54,7 +55,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of the only ledger; started again 3 s later",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(Ledger(1)), t.Hold(3 * time.Second), t.Restart(Ledger(1))}
+			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(rig.Ledger(1)), t.Hold(3 * time.Second), t.Restart(rig.Ledger(1))}
 		},
 	},
 	{
@@ -63,8 +64,8 @@ var Scenarios = []Scenario{
 		Load:  steady(20 * time.Second),
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartRoles(2), t.Begin("run"),
-				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Back, t.Hold(4 * time.Second),
-				t.Kill(RoleBroker), t.Hold(2 * time.Second), t.Restart(RoleBroker), t.Back}
+				t.Kill(rig.RoleBroker), t.Hold(2 * time.Second), t.Restart(rig.RoleBroker), t.Back, t.Hold(4 * time.Second),
+				t.Kill(rig.RoleBroker), t.Hold(2 * time.Second), t.Restart(rig.RoleBroker), t.Back}
 		},
 	},
 	{
@@ -73,7 +74,7 @@ var Scenarios = []Scenario{
 		Load:  steady(30 * time.Second),
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartRoles(2), t.Begin("run"),
-				t.Pause(Ledger(1)), t.Hold(ackWait + lease + 2*time.Second), t.Resume(Ledger(1))}
+				t.Pause(rig.Ledger(1)), t.Hold(ackWait + lease + 2*time.Second), t.Resume(rig.Ledger(1))}
 		},
 	},
 	{
@@ -82,7 +83,7 @@ var Scenarios = []Scenario{
 		Load:  steady(60 * time.Second),
 		Script: func(t *Trial) []Step {
 			return []Step{t.StartRoles(2), t.Calm, t.Begin("run"),
-				t.StopPostgres, t.Hold(30 * time.Second), t.Restart(RolePostgres)}
+				t.StopPostgres, t.Hold(30 * time.Second), t.Restart(rig.RolePostgres)}
 		},
 		Judge: donorsNoticeNothing,
 	},
@@ -99,7 +100,7 @@ var Scenarios = []Scenario{
 		Fault: "kill -9 of the front-end; started again at once",
 		Load:  steady(15 * time.Second),
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(RoleIngest), t.Restart(RoleIngest), t.Back}
+			return []Step{t.StartRoles(1), t.Begin("run"), t.Kill(rig.RoleIngest), t.Restart(rig.RoleIngest), t.Back}
 		},
 	},
 	{
@@ -117,7 +118,7 @@ const calmNote = "calm"
 
 // Calm is a short undisturbed run at the scenario's rate, for comparison.
 func (t *Trial) Calm(ctx context.Context) error {
-	h, err := t.Rig.Rehearse("calm", Load{RatePerSecond: t.Load.RatePerSecond, For: 10 * time.Second})
+	h, err := Rehearse(t.Rig, "calm", Load{RatePerSecond: t.Load.RatePerSecond, For: 10 * time.Second})
 	if err != nil {
 		return err
 	}

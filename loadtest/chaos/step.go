@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
+
+	"spillway/loadtest/rig"
 )
 
 func (t *Trial) do(ctx context.Context, steps []Step) error {
@@ -48,7 +51,7 @@ func (t *Trial) Begin(name string) Step {
 func (t *Trial) BeginAfter(name string, gifts int64) Step {
 	return func(ctx context.Context) error {
 		t.Logf("load %s: %v", name, t.Load)
-		h, err := t.Rig.Rehearse(name, t.Load)
+		h, err := Rehearse(t.Rig, name, t.Load)
 		if err != nil {
 			return err
 		}
@@ -66,7 +69,7 @@ var (
 
 // Ready waits until a front-end takes money (again).
 func (t *Trial) Ready(role string) Step {
-	return func(ctx context.Context) error { return t.Rig.ready(ctx, role) }
+	return func(ctx context.Context) error { return t.Rig.Ready(ctx, role) }
 }
 
 // backWithin bounds how long donors may wait for their first 202 once what was
@@ -139,7 +142,7 @@ func (t *Trial) Restart(role string) Step {
 	return func(ctx context.Context) error {
 		t.Logf("start %s", role)
 		t.accepted = 0
-		if n, err := t.Rig.Accepted(ctx); err == nil {
+		if n, err := accepted(ctx, t.Rig); err == nil {
 			t.accepted = n // else the front-end is down too, and begins at 0 again
 		}
 		return t.Rig.Restart(ctx, role)
@@ -182,29 +185,23 @@ func (t *Trial) Hold(d time.Duration) Step {
 func (t *Trial) Stop(role string) Step {
 	return func(context.Context) error {
 		t.Logf("stop %s in order", role)
-		p, err := t.Rig.Process(role)
-		if err != nil {
-			return err
-		}
-		orderly, err := p.Stop(stopGrace)
-		if err == nil && !orderly {
-			err = fmt.Errorf("%s did not end within %v of SIGTERM; its log ends:\n%s", role, stopGrace, p.Tail())
-		}
-		return err
+		return t.Rig.Stop(role)
 	}
 }
 
 // CopyBroker keeps a copy of the stopped broker's store; RestoreBroker puts it back.
 func (t *Trial) CopyBroker(context.Context) error {
 	t.Logf("copy the broker's store")
-	return os.CopyFS(t.Rig.brokerCopy(), os.DirFS(t.Rig.brokerStore()))
+	return os.CopyFS(brokerCopy(t.Rig), os.DirFS(t.Rig.BrokerStore()))
 }
 
 // RestoreBroker replaces the stopped broker's store by the copy.
 func (t *Trial) RestoreBroker(context.Context) error {
 	t.Logf("restore the broker's store")
-	if err := os.RemoveAll(t.Rig.brokerStore()); err != nil {
+	if err := os.RemoveAll(t.Rig.BrokerStore()); err != nil {
 		return err
 	}
-	return os.Rename(t.Rig.brokerCopy(), t.Rig.brokerStore())
+	return os.Rename(brokerCopy(t.Rig), t.Rig.BrokerStore())
 }
+
+func brokerCopy(r *rig.Rig) string { return filepath.Join(r.Dir, "nats-copy") }

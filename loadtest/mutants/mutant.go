@@ -11,6 +11,8 @@ import (
 	"regexp"
 
 	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 // Mutant is a build that breaks one rule, and the check that must notice.
@@ -119,13 +121,13 @@ func (s Schedule) Run(ctx context.Context, e Env, overlay string) error {
 	return finding(outcome.Verdict, outcome.Why, s.Breaks)
 }
 
-func (e Env) programs(ctx context.Context, overlay string) (chaos.Programs, error) {
+func (e Env) programs(ctx context.Context, overlay string) (rig.Programs, error) {
 	var flags []string
 	if overlay != "" {
 		flags = []string{"-overlay", overlay}
 	}
-	binary, err := chaos.BuildSpillway(ctx, e.Tree, e.Dir, flags...)
-	return chaos.Programs{Spillway: binary, NATSServer: e.NATSServer}, err
+	binary, err := programs.BuildSpillway(ctx, e.Tree, e.Dir, flags...)
+	return rig.Programs{Spillway: binary, NATSServer: e.NATSServer}, err
 }
 
 // Prove shows that the mutant is caught: it returns what the check found. Errors:

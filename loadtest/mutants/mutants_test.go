@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 var (
@@ -38,7 +39,7 @@ const proofWait = 10 * time.Minute
 
 func tree(t *testing.T) string {
 	t.Helper()
-	dir, err := chaos.Tree()
+	dir, err := programs.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestMutants(t *testing.T) {
 	}
 	env := Env{Tree: tree(t), Dir: t.TempDir()}
 	var err error
-	if env.NATSServer, err = chaos.BuildNATSServer(t.Context(), env.Tree, env.Dir); err != nil {
+	if env.NATSServer, err = programs.BuildNATSServer(t.Context(), env.Tree, env.Dir); err != nil {
 		t.Fatal(err)
 	}
 	controls := map[string]error{} // by check
@@ -117,25 +118,25 @@ func TestGate_RefusesABrokerThatDoesNotSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := chaos.BuildSpillway(t.Context(), tree(t), dir, "-overlay", overlay)
+	binary, err := programs.BuildSpillway(t.Context(), tree(t), dir, "-overlay", overlay)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig, err := chaos.New(chaos.Programs{Spillway: binary})
+	r, err := rig.New(rig.Programs{Spillway: binary})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := rig.Close(false); err != nil {
+		if err := r.Close(false); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := rig.LaunchUp(); err != nil {
+	if err := r.LaunchUp(); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(time.Minute)
 	for {
-		response, err := http.Get(rig.URL() + "/readyz")
+		response, err := http.Get(r.URL() + "/readyz")
 		if err == nil {
 			body, readErr := io.ReadAll(response.Body)
 			response.Body.Close()

@@ -12,6 +12,7 @@ import (
 
 	"spillway/loadtest/chaos"
 	"spillway/loadtest/powercut"
+	"spillway/loadtest/rig"
 )
 
 // load is small: what a mutant breaks is seen in hundreds of donations.
@@ -25,7 +26,7 @@ var brokerFrozenThenKilled = Schedule{
 		Load: load,
 		Script: func(t *chaos.Trial) []chaos.Step {
 			return []chaos.Step{t.StartRoles(1), t.Begin("run"),
-				t.Pause(chaos.RoleBroker), t.Hold(time.Second), t.Kill(chaos.RoleBroker), t.Restart(chaos.RoleBroker)}
+				t.Pause(rig.RoleBroker), t.Hold(time.Second), t.Kill(rig.RoleBroker), t.Restart(rig.RoleBroker)}
 		},
 	},
 	Breaks: []string{"I1"},
@@ -37,7 +38,7 @@ var sameRunAgain = Schedule{
 		Name: "same-run-again",
 		Load: chaos.Load{RatePerSecond: load.RatePerSecond, For: load.For / 2},
 		Script: func(t *chaos.Trial) []chaos.Step {
-			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Kill(chaos.Ledger(1)), t.Restart(chaos.Ledger(1)), t.Settle, t.Repeat}
+			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Kill(rig.Ledger(1)), t.Restart(rig.Ledger(1)), t.Settle, t.Repeat}
 		},
 	},
 	Breaks: []string{"I5"},
@@ -49,7 +50,7 @@ var ledgerStoppedInOrder = Schedule{
 		Name: "ledger-stopped-in-order",
 		Load: load,
 		Script: func(t *chaos.Trial) []chaos.Step {
-			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Stop(chaos.Ledger(1)), t.Restart(chaos.Ledger(1))}
+			return []chaos.Step{t.StartRoles(1), t.Begin("run"), t.Stop(rig.Ledger(1)), t.Restart(rig.Ledger(1))}
 		},
 	},
 	Breaks: []string{"I5"},
@@ -64,7 +65,7 @@ func holderKilledWhileDatabaseIsAway(breaks string) Schedule {
 			Load: load,
 			Script: func(t *chaos.Trial) []chaos.Step {
 				return []chaos.Step{t.StartRoles(2), t.Begin("run"), t.StopPostgres, t.Hold(2 * time.Second),
-					t.Kill(chaos.Ledger(1)), t.Restart(chaos.RolePostgres)}
+					t.Kill(rig.Ledger(1)), t.Restart(rig.RolePostgres)}
 			},
 		},
 		Breaks: []string{breaks},
@@ -79,9 +80,9 @@ var brokerRestored = Schedule{
 		Load: load,
 		Script: func(t *chaos.Trial) []chaos.Step {
 			return []chaos.Step{t.StartRoles(1),
-				t.Kill(chaos.RoleBroker), t.CopyBroker, t.Restart(chaos.RoleBroker), t.Ready(chaos.RoleIngest),
+				t.Kill(rig.RoleBroker), t.CopyBroker, t.Restart(rig.RoleBroker), t.Ready(rig.RoleIngest),
 				t.Begin("before"), t.Settle,
-				t.Kill(chaos.RoleIngest), t.Kill(chaos.RoleBroker), t.RestoreBroker, t.Restart(chaos.RoleBroker), t.Restart(chaos.RoleIngest),
+				t.Kill(rig.RoleIngest), t.Kill(rig.RoleBroker), t.RestoreBroker, t.Restart(rig.RoleBroker), t.Restart(rig.RoleIngest),
 				t.Begin("after")}
 		},
 		Unverified: "the books rightly hold donations that the restored stream has forgotten",

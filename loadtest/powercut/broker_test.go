@@ -14,7 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 // patience bounds the waits of these tests; a passing one takes seconds.
@@ -32,11 +33,11 @@ func TestCut_BrokerKeepsWhatItAcknowledgedOnlyWithSyncAlways(t *testing.T) {
 	if err := Missing(); err != nil {
 		t.Skipf("no power cut on this machine: %v", err)
 	}
-	tree, err := chaos.Tree()
+	tree, err := programs.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := chaos.BuildNATSServer(t.Context(), tree, t.TempDir())
+	server, err := programs.BuildNATSServer(t.Context(), tree, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func keptAfterCut(t *testing.T, server, syncInterval string) int {
 // bareBroker is a stock nats-server with one stream and no spillway.
 type bareBroker struct {
 	server, dir, store, sync string
-	process                  *chaos.Process
+	process                  *rig.Process
 	conn                     *nats.Conn
 	js                       jetstream.JetStream
 }
@@ -108,7 +109,7 @@ func (b *bareBroker) start(ctx context.Context, t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	process, err := chaos.Start(chaos.Command{
+	process, err := rig.Start(rig.Command{
 		Name: "nats-server", Path: b.server, Args: []string{"-c", config}, Log: filepath.Join(b.dir, "log"),
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
 )
 
 // The load of a cut, small enough for any disk that syncs.
@@ -29,21 +30,21 @@ const (
 
 // machine is a rig whose `up` keeps its data on a disk of its own.
 type machine struct {
-	rig  *chaos.Rig
+	rig  *rig.Rig
 	disk *Disk
 	dir  string
 }
 
-func newMachine(ctx context.Context, programs chaos.Programs) (*machine, error) {
-	rig, err := chaos.New(programs)
+func newMachine(ctx context.Context, programs rig.Programs) (*machine, error) {
+	r, err := rig.New(programs)
 	if err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "spillway-disk-")
 	if err != nil {
-		return nil, errors.Join(err, rig.Close(false))
+		return nil, errors.Join(err, r.Close(false))
 	}
-	m := &machine{rig: rig, dir: dir}
+	m := &machine{rig: r, dir: dir}
 	// The database's own user must get through to its folder.
 	if err = os.Chmod(dir, 0o711); err == nil {
 		m.disk, err = Format(ctx, dir)
@@ -51,7 +52,7 @@ func newMachine(ctx context.Context, programs chaos.Programs) (*machine, error) 
 	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	rig.DataDir = filepath.Join(m.disk.Folder(), "data")
+	r.DataDir = filepath.Join(m.disk.Folder(), "data")
 	return m, nil
 }
 
@@ -67,7 +68,7 @@ func (m *machine) close() error {
 // Cut starts `up` on a disk of its own, pulls the plug in the middle of a load,
 // plugs in what was synced, starts `up` again, and lets the rehearsal that went on
 // all the time audit the whole. An outcome that does not hold is not an error.
-func Cut(ctx context.Context, programs chaos.Programs, logf func(string, ...any)) (verdict *chaos.Verdict, err error) {
+func Cut(ctx context.Context, programs rig.Programs, logf func(string, ...any)) (verdict *chaos.Verdict, err error) {
 	m, err := newMachine(ctx, programs)
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func Cut(ctx context.Context, programs chaos.Programs, logf func(string, ...any)
 	if err := m.rig.StartUp(ctx); err != nil {
 		return nil, err
 	}
-	rehearsal, err := m.rig.Rehearse("powercut", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
+	rehearsal, err := chaos.Rehearse(m.rig, "powercut", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func pull(ctx context.Context, disk *Disk, rehearsal *chaos.Rehearsal) error {
 	if err != nil {
 		return err
 	}
-	if err := chaos.KillAll(family...); err != nil {
+	if err := rig.KillAll(family...); err != nil {
 		return err
 	}
 	return disk.Replace(ctx)
@@ -125,12 +126,12 @@ func freeze(dir string, rehearsal *chaos.Rehearsal) error {
 	if err != nil {
 		return err
 	}
-	return chaos.Freeze(family...)
+	return rig.Freeze(family...)
 }
 
 // onDisk lists the service's processes: the generator names the folder too, and is
 // a donor's machine that has power.
 func onDisk(dir string, rehearsal *chaos.Rehearsal) ([]int, error) {
-	family, err := chaos.Family(dir)
+	family, err := rig.Family(dir)
 	return slices.DeleteFunc(family, func(pid int) bool { return pid == rehearsal.Process().PID() }), err
 }

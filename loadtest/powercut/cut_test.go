@@ -6,7 +6,8 @@ import (
 	"flag"
 	"testing"
 
-	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 var long = flag.Bool("powercut", false, "pull the plug under `up`, with a load: a minute")
@@ -21,15 +22,15 @@ func TestCut_UpKeepsEveryAcknowledgedDonation(t *testing.T) {
 	if err := Missing(); err != nil {
 		t.Skipf("no power cut on this machine: %v", err)
 	}
-	tree, err := chaos.Tree()
+	tree, err := programs.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := chaos.BuildSpillway(t.Context(), tree, t.TempDir())
+	binary, err := programs.BuildSpillway(t.Context(), tree, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdict, err := Cut(t.Context(), chaos.Programs{Spillway: binary}, t.Logf)
+	verdict, err := Cut(t.Context(), rig.Programs{Spillway: binary}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (d *Disk) mount(ctx context.Context) error {
 }
 
 // Image copies what is on the disk at this moment, while it stays mounted, and
-// keeps the copy for Replace. Whoever writes must stand still (chaos.Freeze), or
+// keeps the copy for Replace. Whoever writes must stand still (rig.Freeze), or
 // the copy is no one moment of it; a frozen writer syncs nothing more.
 func (d *Disk) Image(ctx context.Context) error {
 	d.cuts++

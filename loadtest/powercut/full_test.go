@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"spillway/loadtest/chaos"
+	"spillway/loadtest/rig"
+	"spillway/loadtest/rig/programs"
 )
 
 // fullFor outlasts what the front-end waits for an acknowledgement (5 s), so that
@@ -25,12 +27,12 @@ func TestFull_NothingAcknowledgedIsLost(t *testing.T) {
 	if !*long {
 		t.Skip("a minute of load: go test ./loadtest/powercut -powercut -v")
 	}
-	rig, disk := onItsOwnDisk(t)
+	r, disk := onItsOwnDisk(t)
 	ctx := t.Context()
-	if err := rig.StartUp(ctx); err != nil {
+	if err := r.StartUp(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h, err := rig.Rehearse("full", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
+	h, err := chaos.Rehearse(r, "full", chaos.Load{RatePerSecond: ratePerSecond, For: loadLasts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestFull_NothingAcknowledgedIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("there is room again; starting up again")
-	up, err := rig.Process(chaos.RoleUp)
+	up, err := r.Process(rig.RoleUp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func TestFull_NothingAcknowledgedIsLost(t *testing.T) {
 	if orderly, err := up.Stop(time.Minute); !orderly || err != nil {
 		t.Errorf("up does not stop in order: %v", err)
 	}
-	if err := rig.StartUp(ctx); err != nil {
+	if err := r.StartUp(ctx); err != nil {
 		t.Fatal(err)
 	}
 	verdict, err := h.Wait(ctx)
@@ -71,20 +73,20 @@ func TestFull_NothingAcknowledgedIsLost(t *testing.T) {
 }
 
 // onItsOwnDisk is a rig whose `up` works on a disk of its own; both go with the test.
-func onItsOwnDisk(t *testing.T) (*chaos.Rig, *Disk) {
+func onItsOwnDisk(t *testing.T) (*rig.Rig, *Disk) {
 	t.Helper()
 	if err := Missing(); err != nil {
 		t.Skipf("no disk of its own on this machine: %v", err)
 	}
-	tree, err := chaos.Tree()
+	tree, err := programs.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := chaos.BuildSpillway(t.Context(), tree, t.TempDir())
+	binary, err := programs.BuildSpillway(t.Context(), tree, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMachine(t.Context(), chaos.Programs{Spillway: binary})
+	m, err := newMachine(t.Context(), rig.Programs{Spillway: binary})
 	if err != nil {
 		t.Fatal(err)
 	}

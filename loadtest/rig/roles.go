@@ -1,31 +1,32 @@
 //go:build linux
 
-package chaos
+package rig
 
-import (
-	"context"
-)
+import "context"
 
 // StartUp starts `up` on the rig's data folder and waits until it takes money.
 func (r *Rig) StartUp(ctx context.Context) error {
 	if err := r.LaunchUp(); err != nil {
 		return err
 	}
-	return r.ready(ctx, RoleUp)
+	return r.Ready(ctx, RoleUp)
 }
 
 // LaunchUp starts `up` and waits for nothing.
 func (r *Rig) LaunchUp() error {
 	return r.start(RoleUp, r.programs.Spillway,
-		"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress, "--admin-listen", "127.0.0.1:0",
-		// At one address for all its lives: whoever watches finds it again.
-		"--broker-listen", r.brokerAddress)
+		append([]string{"up", "--data", r.DataDir, "--listen", r.address, "--ops-listen", r.opsAddress, "--admin-listen", "127.0.0.1:0",
+			// At one address for all its lives: whoever watches finds it again.
+			"--broker-listen", r.brokerAddress}, r.UpArgs...)...)
 }
 
 // StartRoles starts everything as processes of its own: a stock broker, Postgres,
 // the schema, one front-end and as many ledgers as given; it returns when the
 // front-end takes money.
 func (r *Rig) StartRoles(ctx context.Context, ledgers int) error {
+	if err := r.wireUp(ledgers); err != nil {
+		return err
+	}
 	if err := r.createPostgres(ctx); err != nil {
 		return err
 	}
@@ -35,7 +36,7 @@ func (r *Rig) StartRoles(ctx context.Context, ledgers int) error {
 	if err := r.StartBroker(ctx); err != nil {
 		return err
 	}
-	if err := r.tool(ctx, "secrets", "secrets", "--out", r.secrets()); err != nil {
+	if err := r.tool(ctx, "secrets", "secrets", "--out", r.Secrets()); err != nil {
 		return err
 	}
 	if err := r.tool(ctx, "migrate", "migrate", "--database-url", r.DatabaseURL()); err != nil {
@@ -53,26 +54,27 @@ func (r *Rig) StartRoles(ctx context.Context, ledgers int) error {
 func (r *Rig) StartIngest(ctx context.Context) error {
 	if err := r.startCommand(Command{Name: RoleIngest, Path: r.programs.Spillway, Args: []string{"ingest",
 		"--listen", r.address, "--ops-listen", r.opsAddress,
-		"--nats-url", r.BrokerURL(), "--secrets", r.secrets()}, Env: r.frontEndEnv(), Log: r.logPath(RoleIngest)}); err != nil {
+		"--nats-url", r.brokerFor(RoleIngest), "--secrets", r.Secrets()}, Env: r.frontEndEnv(), Log: r.LogPath(RoleIngest)}); err != nil {
 		return err
 	}
-	return r.ready(ctx, RoleIngest)
+	return r.Ready(ctx, RoleIngest)
 }
 
 // StartLedger starts the n-th ledger; it finds its own way to the broker and the
 // database, so nothing is waited for.
 func (r *Rig) StartLedger(_ context.Context, n int) error {
 	return r.start(Ledger(n), r.programs.Spillway, "ledger",
-		"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL())
+		"--nats-url", r.brokerFor(Ledger(n)), "--database-url", r.databaseFor(Ledger(n)))
 }
 
-func (r *Rig) ready(ctx context.Context, role string) error {
-	return r.until(ctx, role, "take money", func(ctx context.Context) error {
-		_, err := get(ctx, r.URL()+"/readyz")
+// Ready waits until a front-end, or `up`, takes money.
+func (r *Rig) Ready(ctx context.Context, role string) error {
+	return r.Until(ctx, role, "take money", func(ctx context.Context) error {
+		_, err := Get(ctx, r.directURL()+"/readyz")
 		if err == nil {
 			// `up` takes money before it has written where everything is, and says so to
 			// operators afterwards.
-			_, err = get(ctx, r.OpsURL()+"/readyz")
+			_, err = Get(ctx, r.OpsURL()+"/readyz")
 		}
 		return err
 	})
@@ -102,19 +104,19 @@ func (r *Rig) Restart(ctx context.Context, role string) error {
 // Verify runs the product's own check of the invariants from database and broker,
 // the most thorough one.
 func (r *Rig) Verify(ctx context.Context) error {
-	return r.tool(ctx, "verify", append([]string{"verify", "--deep", "--rebuild", "--drained"}, r.where()...)...)
+	return r.tool(ctx, "verify", append([]string{"verify", "--deep", "--rebuild", "--drained"}, r.Where()...)...)
 }
 
-// where tells a tool where database and broker are.
-func (r *Rig) where() []string {
-	if r.private() {
+// Where tells a tool where database and broker are.
+func (r *Rig) Where() []string {
+	if r.Private() {
 		return []string{"--data", r.DataDir}
 	}
 	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL()}
 }
 
-// private tells whether everything runs in `up`.
-func (r *Rig) private() bool {
+// Private tells whether everything runs in `up`.
+func (r *Rig) Private() bool {
 	_, err := r.Process(RoleUp)
 	return err == nil
 }

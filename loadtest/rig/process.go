@@ -1,6 +1,6 @@
 //go:build linux
 
-package chaos
+package rig
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,10 +21,10 @@ type Command struct {
 	Name string // of the role, as logs and reports show it
 	Path string // the program
 	Args []string
-	Env  []string // in addition to the test's own environment
-	Dir  string   // working directory; "" for the test's own
+	Env  []string // in addition to this process's own, without what is set for a spillway
+	Dir  string   // working directory; "" for this process's own
 	Log  string   // file that gets stdout and stderr, appended to
-	// Credential runs the program as another user; nil keeps the test's own.
+	// Credential runs the program as another user; nil keeps this process's own.
 	Credential *syscall.Credential
 }
 
@@ -49,7 +50,12 @@ func Start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env = append(os.Environ(), c.Env...)
+	for _, kv := range os.Environ() { // what was set for us is not meant for it
+		if !strings.HasPrefix(kv, "SPILLWAY_") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(cmd.Env, c.Env...)
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.Credential}
@@ -142,7 +148,16 @@ func (p *Process) Kill() error {
 // Stop asks for an orderly end, waits for it as long as grace, and then kills.
 // It tells whether the end was orderly.
 func (p *Process) Stop(grace time.Duration) (orderly bool, err error) {
-	if err := p.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+	return p.end(syscall.SIGTERM, grace)
+}
+
+// Interrupt is Stop by SIGINT, which is Postgres' fast shutdown.
+func (p *Process) Interrupt(grace time.Duration) (orderly bool, err error) {
+	return p.end(syscall.SIGINT, grace)
+}
+
+func (p *Process) end(ask syscall.Signal, grace time.Duration) (orderly bool, err error) {
+	if err := p.Signal(ask); errors.Is(err, os.ErrProcessDone) {
 		return true, nil
 	}
 	select {

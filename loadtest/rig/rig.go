@@ -1,6 +1,6 @@
 //go:build linux
 
-package chaos
+package rig
 
 import (
 	"context"
@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"spillway/deploy/onebox/postgres"
+	"spillway/loadtest/wire"
 )
 
 // The roles a rig can run. Ledgers are numbered: see Ledger.
 const (
 	RoleUp       = "up"
-	RoleBroker   = "nats-server"
+	RoleBroker   = "broker"
 	RolePostgres = "postgres"
 	RoleIngest   = "ingest"
 )
@@ -48,18 +49,31 @@ type Rig struct {
 	// DataDir is where `up` keeps its data: below Dir unless changed before StartUp.
 	DataDir string
 	// Till says how the roles charge; nil starts none that do. Set before StartRoles.
-	Till     *Till
+	Till *Till
+	// UpArgs are further flags of `up`. Set before StartUp.
+	UpArgs []string
+	// Wired leads every connection between two roles, and the donors', through a wire
+	// that can be broken: see SetWeather. Set before StartRoles; `up` has no wires.
+	Wired    bool
 	programs Programs
 
 	address       string // of the donors' front door
 	opsAddress    string // of `up` and ingest
 	brokerAddress string
-	// processorAddress is the simulator's, "" before its first start.
+	// processorAddress is the simulator's.
 	processorAddress string
 	postgres         postgres.Binaries
 
 	mu        sync.Mutex
 	processes map[string]*Process // by role, the newest of each
+	wires     map[link]*wire.Proxy
+}
+
+// Programs are what a rig starts.
+type Programs struct {
+	Spillway string // path of the product's binary
+	// NATSServer is the path of a stock broker; "" runs the one inside of Spillway.
+	NATSServer string
 }
 
 // New makes a rig in a new temporary folder that also Postgres' own user may
@@ -69,9 +83,9 @@ func New(programs Programs) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rig{Dir: dir, DataDir: filepath.Join(dir, "data"), programs: programs, processes: map[string]*Process{}}
-	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.logPath(""), 0o755))
-	for _, address := range []*string{&r.address, &r.opsAddress, &r.brokerAddress} {
+	r := &Rig{Dir: dir, DataDir: filepath.Join(dir, "data"), programs: programs, processes: map[string]*Process{}, wires: map[link]*wire.Proxy{}}
+	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.LogPath(""), 0o755))
+	for _, address := range []*string{&r.address, &r.opsAddress, &r.brokerAddress, &r.processorAddress} {
 		var addressErr error
 		*address, addressErr = freeAddress()
 		err = errors.Join(err, addressErr)
@@ -98,20 +112,37 @@ func (r *Rig) Close(keep bool) error {
 	for _, p := range r.processes {
 		err = errors.Join(err, p.gone())
 	}
+	for _, w := range r.wires {
+		err = errors.Join(err, w.Close())
+	}
+	clear(r.wires)
 	if keep {
 		return err
 	}
 	return errors.Join(err, os.RemoveAll(r.Dir))
 }
 
-// URL is the donors' front door.
-func (r *Rig) URL() string { return "http://" + r.address }
+// URL is the donors' front door, behind a wire where there are any.
+func (r *Rig) URL() string {
+	if w := r.wire(link{donors, RoleIngest}); w != nil {
+		return "http://" + w.Address()
+	}
+	return r.directURL()
+}
+
+func (r *Rig) directURL() string { return "http://" + r.address }
 
 // OpsURL is the metrics' address of `up` or ingest.
 func (r *Rig) OpsURL() string { return "http://" + r.opsAddress }
 
-func (r *Rig) logPath(role string) string { return filepath.Join(r.Dir, "logs", role) }
-func (r *Rig) secrets() string            { return filepath.Join(r.Dir, "secrets.json") }
+// Programs are what the rig was made with.
+func (r *Rig) Programs() Programs { return r.programs }
+
+// LogPath is the file of what a role, or a tool, says.
+func (r *Rig) LogPath(role string) string { return filepath.Join(r.Dir, "logs", role) }
+
+// Secrets is the installation's secrets file, where the roles are processes of their own.
+func (r *Rig) Secrets() string { return filepath.Join(r.Dir, "secrets.json") }
 
 // Process is the newest process of a role. Errors: none was started.
 func (r *Rig) Process(role string) (*Process, error) {
@@ -165,11 +196,11 @@ func (r *Rig) Resume(role string) error {
 
 // start starts one of the role's programs, its output in the rig's logs.
 func (r *Rig) start(role, program string, args ...string) error {
-	return r.startCommand(Command{Name: role, Path: program, Args: args, Log: r.logPath(role)})
+	return r.startCommand(Command{Name: role, Path: program, Args: args, Log: r.LogPath(role)})
 }
 
 func (r *Rig) startCommand(c Command) error {
-	p, err := r.begin(c)
+	p, err := r.Begin(c)
 	if err != nil {
 		return err
 	}
@@ -179,15 +210,15 @@ func (r *Rig) startCommand(c Command) error {
 	return nil
 }
 
-// begin starts a process that belongs to the rig's family, with all its children.
-func (r *Rig) begin(c Command) (*Process, error) {
+// Begin starts a process that belongs to the rig's family, with all its children.
+func (r *Rig) Begin(c Command) (*Process, error) {
 	c.Env = append(c.Env, "RIG="+r.Dir) // see Family
 	return Start(c)
 }
 
-// until asks again and again until the role is as wanted, and fails when the
+// Until asks again and again until the role is as wanted, and fails when the
 // process ends or startWait is over.
-func (r *Rig) until(ctx context.Context, role, wanted string, ask func(context.Context) error) error {
+func (r *Rig) Until(ctx context.Context, role, wanted string, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	p, err := r.Process(role)
@@ -215,7 +246,7 @@ func (r *Rig) until(ctx context.Context, role, wanted string, ask func(context.C
 func (r *Rig) tool(ctx context.Context, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, toolWait)
 	defer cancel()
-	p, err := r.begin(Command{Name: name, Path: r.programs.Spillway, Args: args, Log: r.logPath(name)})
+	p, err := r.Begin(Command{Name: name, Path: r.programs.Spillway, Args: args, Log: r.LogPath(name)})
 	if err != nil {
 		return err
 	}
@@ -225,8 +256,8 @@ func (r *Rig) tool(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// get asks for a page and wants 200.
-func get(ctx context.Context, url string) ([]byte, error) {
+// Get asks for a page and wants 200.
+func Get(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

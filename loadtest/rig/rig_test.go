@@ -1,6 +1,6 @@
 //go:build linux
 
-package chaos
+package rig
 
 import (
 	"context"
@@ -8,18 +8,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"spillway/loadtest/rig/programs"
 )
 
 // The rig's own ground: a stock broker and a durable Postgres that can be killed
 // and come back, and nothing that outlives them.
 func TestRig_BrokerAndPostgresDieAndComeBack(t *testing.T) {
-	tree, err := Tree()
+	tree, err := programs.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	server, err := BuildNATSServer(ctx, tree, t.TempDir())
+	server, err := programs.BuildNATSServer(ctx, tree, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,7 @@ func TestRig_BrokerAndPostgresDieAndComeBack(t *testing.T) {
 			t.Fatalf("%s: %v", step.what, err)
 		}
 	}
-	if log := tail(r.logPath(RolePostgres), 1<<20); !strings.Contains(log, "was not properly shut down") {
+	if log := tail(r.LogPath(RolePostgres), 1<<20); !strings.Contains(log, "was not properly shut down") {
 		t.Errorf("Postgres was stopped in order, not at once; its log:\n%s", log)
 	}
 	closed = true

@@ -1,6 +1,9 @@
-//go:build linux
-
-package chaos
+// Package programs builds what a rig runs, for tests: the product from its own source
+// tree, with or without edits, and a stock broker.
+//
+// The one invariant: what is built is what the tree says, so that a test of a rig is a
+// test of the code beside it.
+package programs
 
 import (
 	"context"
@@ -11,12 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 )
-
-// Programs are what a rig starts.
-type Programs struct {
-	Spillway   string // path of the product's binary
-	NATSServer string // path of the broker's, "" when only `up` is used
-}
 
 // Tree is the top of the module: the nearest folder above the working one with a go.mod.
 func Tree() (string, error) {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package chaos
+package rig
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func (r *Rig) createPostgres(ctx context.Context) error {
 		return err
 	}
 	r.postgres = binaries
-	output, err := os.OpenFile(r.logPath("initdb"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	output, err := os.OpenFile(r.LogPath("initdb"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return err
 	}
@@ -45,8 +45,14 @@ func (r *Rig) createPostgres(ctx context.Context) error {
 	return cluster.CreateDatabase(ctx, database)
 }
 
-func (r *Rig) postgresDir() string { return filepath.Join(r.Dir, "postgres") }
-func (r *Rig) socketDir() string   { return filepath.Join(r.Dir, "s") }
+// postgresDir is the cluster's folder: the rig's own, or that of `up`.
+func (r *Rig) postgresDir() string {
+	if r.Private() {
+		return filepath.Join(r.DataDir, "postgres")
+	}
+	return filepath.Join(r.Dir, "postgres")
+}
+func (r *Rig) socketDir() string { return filepath.Join(r.Dir, "s") }
 
 // StartPostgres starts the server on the rig's cluster and waits until it answers.
 func (r *Rig) StartPostgres(ctx context.Context) error {
@@ -55,7 +61,7 @@ func (r *Rig) StartPostgres(ctx context.Context) error {
 		return err
 	}
 	command := Command{
-		Name: RolePostgres, Path: r.postgres.Program("postgres"), Dir: r.postgresDir(), Log: r.logPath(RolePostgres),
+		Name: RolePostgres, Path: r.postgres.Program("postgres"), Dir: r.postgresDir(), Log: r.LogPath(RolePostgres),
 		Args: []string{"-D", r.postgresDir(), "-c", "listen_addresses=", "-c", "unix_socket_directories=" + r.socketDir()},
 	}
 	if id.Drop {
@@ -64,25 +70,41 @@ func (r *Rig) StartPostgres(ctx context.Context) error {
 	if err := r.startCommand(command); err != nil {
 		return err
 	}
-	return r.until(ctx, RolePostgres, "answer", func(context.Context) error { return r.postgresAnswers() })
+	return r.Until(ctx, RolePostgres, "answer", func(context.Context) error { return r.postgresAnswers() })
 }
 
-// postgresAnswers reads what pg_ctl -w waits for: the eighth line of postmaster.pid
-// says "ready" once the log is redone and connections are taken.
+// postgresAnswers tells whether the rig's own server takes connections.
 func (r *Rig) postgresAnswers() error {
-	text, err := os.ReadFile(filepath.Join(r.postgresDir(), "postmaster.pid"))
-	if err != nil {
-		return err
-	}
 	p, err := r.Process(RolePostgres)
 	if err != nil {
 		return err
 	}
+	return r.clusterReady(func(pid int) bool { return pid == p.PID() })
+}
+
+// clusterReady reads what pg_ctl -w waits for: the eighth line of postmaster.pid
+// says "ready" once the log is redone and connections are taken.
+func (r *Rig) clusterReady(meant func(pid int) bool) error {
+	text, err := os.ReadFile(filepath.Join(r.postgresDir(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
 	lines := strings.Split(string(text), "\n")
-	if len(lines) < 8 || lines[0] != strconv.Itoa(p.PID()) || strings.TrimSpace(lines[7]) != "ready" {
+	pid, err := strconv.Atoi(lines[0])
+	if err != nil || len(lines) < 8 || !meant(pid) || strings.TrimSpace(lines[7]) != "ready" {
 		return fmt.Errorf("postmaster.pid: %q", text)
 	}
 	return nil
+}
+
+// postmaster is the id of the server that runs now.
+func (r *Rig) postmaster() (int, error) {
+	text, err := os.ReadFile(filepath.Join(r.postgresDir(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(first)
 }
 
 // StopPostgresNow is pg_ctl stop -m immediate: sessions die, nothing is written,
@@ -99,7 +121,12 @@ func (r *Rig) StopPostgresNow() error {
 }
 
 // DatabaseURL is the address of the rig's database.
-func (r *Rig) DatabaseURL() string {
-	q := url.Values{"host": {r.socketDir()}, "user": {superuser}}
+func (r *Rig) DatabaseURL() string { return databaseURL(url.Values{"host": {r.socketDir()}}) }
+
+// socket is where Postgres listens: its default port names the file.
+func (r *Rig) socket() string { return filepath.Join(r.socketDir(), ".s.PGSQL.5432") }
+
+func databaseURL(q url.Values) string {
+	q.Set("user", superuser)
 	return fmt.Sprintf("postgres:///%s?%s", database, q.Encode())
 }

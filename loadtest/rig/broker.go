@@ -1,6 +1,6 @@
 //go:build linux
 
-package chaos
+package rig
 
 import (
 	"context"
@@ -10,25 +10,31 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"spillway/deploy"
 )
 
-// brokerPassword guards nothing: the broker listens on the loopback interface for one test.
+// brokerPassword guards nothing: the broker listens on the loopback interface for one run.
 const brokerPassword = "rig"
 
-// StartBroker starts a stock nats-server on the rig's store, configured as the
-// operators' own file says, and waits until it listens.
+// StartBroker starts a broker on the rig's store, configured as the operators' own file
+// says, and waits until it listens: a stock nats-server, or the one that is inside.
 func (r *Rig) StartBroker(ctx context.Context) error {
 	config, err := r.brokerConfig()
 	if err != nil {
 		return err
 	}
+	program, args := r.programs.NATSServer, []string{"-c", config}
+	if program == "" {
+		program, args = r.programs.Spillway, []string{"broker", "--config", config}
+	}
 	if err := r.startCommand(Command{
-		Name: RoleBroker, Path: r.programs.NATSServer, Args: []string{"-c", config}, Log: r.logPath(RoleBroker),
+		Name: RoleBroker, Path: program, Args: args, Log: r.LogPath(RoleBroker),
 		Env: []string{"SPILLWAY_BROKER_PASSWORD=" + brokerPassword},
 	}); err != nil {
 		return err
 	}
-	return r.until(ctx, RoleBroker, "listen", func(context.Context) error {
+	return r.Until(ctx, RoleBroker, "listen", func(context.Context) error {
 		conn, err := net.DialTimeout("tcp", r.brokerAddress, time.Second)
 		if err != nil {
 			return err
@@ -39,19 +45,11 @@ func (r *Rig) StartBroker(ctx context.Context) error {
 
 // brokerConfig writes deploy/nats-server.conf with the rig's places in it.
 func (r *Rig) brokerConfig() (string, error) {
-	tree, err := Tree()
-	if err != nil {
-		return "", err
-	}
-	shipped, err := os.ReadFile(filepath.Join(tree, "deploy", "nats-server.conf"))
-	if err != nil {
-		return "", err
-	}
-	text := string(shipped)
+	text := deploy.NATSServer
 	for _, place := range [][2]string{
 		{"listen: 0.0.0.0:4222", "listen: " + r.brokerAddress},
 		{"http: 127.0.0.1:8222", "http: 127.0.0.1:-1"}, // any free port
-		{"store_dir: /var/lib/nats", fmt.Sprintf("store_dir: %q", r.brokerStore())},
+		{"store_dir: /var/lib/nats", fmt.Sprintf("store_dir: %q", r.BrokerStore())},
 	} {
 		if strings.Count(text, place[0]) != 1 {
 			return "", fmt.Errorf("deploy/nats-server.conf does not say %q once", place[0])
@@ -62,13 +60,13 @@ func (r *Rig) brokerConfig() (string, error) {
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
-func (r *Rig) brokerStore() string { return filepath.Join(r.Dir, "nats") }
-func (r *Rig) brokerCopy() string  { return filepath.Join(r.Dir, "nats-copy") }
+// BrokerStore is the folder of the broker's streams.
+func (r *Rig) BrokerStore() string { return filepath.Join(r.Dir, "nats") }
 
 // BrokerURL is the broker's address with the roles' credentials.
-func (r *Rig) BrokerURL() string {
-	return "nats://spillway:" + brokerPassword + "@" + r.brokerAddress
-}
+func (r *Rig) BrokerURL() string { return brokerURL(r.brokerAddress) }
+
+func brokerURL(address string) string { return "nats://spillway:" + brokerPassword + "@" + address }
 
 // freeAddress asks the system for a loopback address that nobody listens on.
 func freeAddress() (string, error) {

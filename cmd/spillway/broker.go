@@ -1,0 +1,20 @@
+package main
+
+import "spillway/deploy/onebox"
+
+// brokerCommand runs the broker that is inside as a process of its own. People run a
+// nats-server; a rehearsal runs this one, to kill it.
+type brokerCommand struct {
+	Config string `required:"" placeholder:"FILE" type:"existingfile" help:"Configuration as nats-server reads it."`
+}
+
+// Help is shown by --help.
+func (brokerCommand) Help() string {
+	return `Runs the broker that 'spillway up' has inside as a process of its own, for rehearsals that break it. An installation runs nats-server.
+
+Example:
+    SPILLWAY_BROKER_PASSWORD=... spillway broker --config nats-server.conf`
+}
+
+// Run serves until it is told to stop.
+func (c *brokerCommand) Run(p *process) error { return onebox.RunBroker(p.ctx, c.Config, p.log) }
