@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"spillway/campaigns/console/frame"
 	"spillway/campaigns/console/manage"
 	managedb "spillway/campaigns/console/manage/postgres"
 	campaignsdb "spillway/campaigns/postgres"
+	"spillway/campaigns/publish"
 	"spillway/cmd/spillway/internal/lifecycle"
 	"spillway/ingest"
 	"spillway/ingest/broker"
@@ -24,11 +27,15 @@ const (
 	importsStop = 10 * time.Second
 	// commandTimeout bounds having one command of an organiser's stored.
 	commandTimeout = 8 * time.Second
+	// officePublishEvery is how often the console's publisher looks by itself: it is told of
+	// what people change here, and ledgers look twice a second for the rest.
+	officePublishEvery = time.Minute
 	// alikeMost is how many online gifts of one kind an offline gift is held against.
 	alikeMost = 5
 )
 
-// manage wires campaigns, giving days, organisations, imports and offline gifts.
+// manage wires campaigns, giving days, organisations, imports and offline gifts, and has
+// what is changed here published at once.
 func (o *office) manage(ctx context.Context, group *lifecycle.Group) (frame.Section, error) {
 	all, err := campaignsdb.Open(campaignsdb.Config{URL: o.database, Application: "spillway console campaigns"})
 	if err != nil {
@@ -40,8 +47,11 @@ func (o *office) manage(ctx context.Context, group *lifecycle.Group) (frame.Sect
 		return nil, err
 	}
 	group.Add("console's imports database", quickStop, imports.Close)
+	news := publish.New(publish.Config{Every: officePublishEvery, StubsEvery: officePublishEvery}, all, o.link, o.log,
+		prometheus.WrapRegistererWithPrefix(officeMetrics, o.registry))
+	group.Go(ctx, "console's news of campaigns", quickStop, news.Run)
 	section := manage.New(manage.Deps{
-		Campaigns: all, Imports: imports, Commands: commandRoad{o.link}, Lookalikes: lookalikes{o.search}, Auditor: o.users,
+		Campaigns: all, Imports: imports, Commands: commandRoad{o.link}, Lookalikes: lookalikes{o.search}, Auditor: o.users, Nudge: news.Nudge,
 	})
 	group.Go(ctx, "imports", importsStop, func(ctx context.Context) error { return section.Run(ctx, o.log) })
 	return section, nil
