@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -29,3 +30,15 @@ func backoff(try int, retryAfter time.Duration, random func() float64) time.Dura
 }
 
 func chance() float64 { return rand.Float64() }
+
+// sleep waits, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"spillway/ingest"
+	"spillway/loadtest/conn"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
 	"spillway/loadtest/timeline"
@@ -37,7 +38,7 @@ type engine struct {
 	run       *gift.Run
 	campaigns []record.Campaign
 	writer    *record.Writer
-	endpoint  *endpoint
+	endpoint  *conn.Endpoint
 	queue     *queue
 	agenda    *agenda
 	meter     *meter
@@ -54,10 +55,10 @@ type engine struct {
 func newEngine(cfg *Config, run *gift.Run, campaigns []record.Campaign, w *record.Writer, line *timeline.Recorder) (*engine, error) {
 	e := &engine{config: cfg, run: run, campaigns: campaigns, writer: w, queue: newQueue(), agenda: newAgenda(), meter: newMeter(line)}
 	var err error
-	if e.endpoint, err = newEndpoint(cfg.Target); err != nil {
+	if e.endpoint, err = conn.NewEndpoint(cfg.Target); err != nil {
 		return nil, err
 	}
-	e.header = fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spillway-rehearse\r\n", e.endpoint.prefix, donationsPath, e.endpoint.host)
+	e.header = fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spillway-rehearse\r\n", e.endpoint.Prefix, donationsPath, e.endpoint.Host)
 	if cfg.Credential != "" {
 		e.header = fmt.Appendf(e.header, "Spillway-Rehearsal: %s\r\n", cfg.Credential)
 	}
@@ -70,10 +71,10 @@ func newEngine(cfg *Config, run *gift.Run, campaigns []record.Campaign, w *recor
 // its end; the end of ctx drops everything.
 func (e *engine) send(ctx context.Context, stop <-chan struct{}, rows <-chan []trace.Row) error {
 	group, ctx := errgroup.WithContext(ctx)
-	conns := make([]*conn, e.config.Connections)
+	conns := make([]*conn.Conn, e.config.Connections)
 	var workers sync.WaitGroup
 	for i := range conns {
-		conns[i] = newConn(e.endpoint)
+		conns[i] = conn.New(e.endpoint)
 		workers.Go(func() { e.work(ctx, conns[i]) })
 	}
 	unhook := context.AfterFunc(ctx, func() {
@@ -209,7 +210,7 @@ func (e *engine) leave(batch []job) error {
 }
 
 // work sends jobs over one connection until the queue is closed.
-func (e *engine) work(ctx context.Context, c *conn) {
+func (e *engine) work(ctx context.Context, c *conn.Conn) {
 	var w worker
 	for {
 		j, ok := e.queue.pop()
@@ -248,11 +249,11 @@ type worker struct {
 
 // attempt sends a job once and judges the answer. after is what the target asks
 // to wait, stale that a kept connection had been closed before.
-func (w *worker) attempt(ctx context.Context, e *engine, c *conn, j *job) (r result, after time.Duration, stale bool) {
+func (w *worker) attempt(ctx context.Context, e *engine, c *conn.Conn, j *job) (r result, after time.Duration, stale bool) {
 	g := w.build(e, j)
-	response, err := c.exchange(ctx, w.request, time.Now().Add(e.config.Timeout))
+	response, err := c.Exchange(ctx, w.request, time.Now().Add(e.config.Timeout))
 	if err != nil {
-		return result{outcome: record.Unknown}, 0, errors.Is(err, errStale)
+		return result{outcome: record.Unknown}, 0, errors.Is(err, conn.ErrStale)
 	}
 	r.code = response.StatusCode()
 	r.outcome = outcomeOf(r.code)

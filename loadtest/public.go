@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/loadtest/audit"
+	"spillway/loadtest/conn"
 )
 
 // readTimeout bounds one reading of a total, a campaign or a state.
@@ -22,19 +23,19 @@ const readConnections = 32
 // reader reads what donors may read, over a few connections of its own. It is
 // safe for any number of goroutines.
 type reader struct {
-	endpoint *endpoint
-	conns    []*conn
-	free     chan *conn
+	endpoint *conn.Endpoint
+	conns    []*conn.Conn
+	free     chan *conn.Conn
 }
 
 func newReader(target string) (*reader, error) {
-	e, err := newEndpoint(target)
+	e, err := conn.NewEndpoint(target)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{endpoint: e, free: make(chan *conn, readConnections)}
+	r := &reader{endpoint: e, free: make(chan *conn.Conn, readConnections)}
 	for range readConnections {
-		c := newConn(e)
+		c := conn.New(e)
 		r.conns = append(r.conns, c)
 		r.free <- c
 	}
@@ -49,18 +50,18 @@ func (r *reader) close() {
 
 // get reads path and hands the answer to visit; bearer is "" for nobody.
 func (r *reader) get(ctx context.Context, path, bearer string, visit func(*fasthttp.Response) error) error {
-	request := fmt.Appendf(nil, "GET %s%s HTTP/1.1\r\nHost: %s\r\n", r.endpoint.prefix, path, r.endpoint.host)
+	request := fmt.Appendf(nil, "GET %s%s HTTP/1.1\r\nHost: %s\r\n", r.endpoint.Prefix, path, r.endpoint.Host)
 	if bearer != "" {
 		request = fmt.Appendf(request, "Authorization: Bearer %s\r\n", bearer)
 	}
 	request = append(request, "\r\n"...)
 	c := <-r.free
 	defer func() { r.free <- c }()
-	defer context.AfterFunc(ctx, c.interrupt)()
+	defer context.AfterFunc(ctx, c.Interrupt)()
 	deadline := time.Now().Add(readTimeout)
-	answer, err := c.exchange(ctx, request, deadline)
-	if errors.Is(err, errStale) {
-		answer, err = c.exchange(ctx, request, deadline)
+	answer, err := c.Exchange(ctx, request, deadline)
+	if errors.Is(err, conn.ErrStale) {
+		answer, err = c.Exchange(ctx, request, deadline)
 	}
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", path, err)

@@ -1,13 +1,9 @@
 package loadtest
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 
+	"spillway/loadtest/conn"
 	"spillway/loadtest/record"
 	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
@@ -28,15 +25,13 @@ const (
 	pollEvery = 100 * time.Millisecond
 	// silenceMost is how long a stream may say nothing: three heartbeats.
 	silenceMost = 15 * time.Second
-	// eventBytesMax bounds one line of a stream.
-	eventBytesMax = 64 << 10
 	// reconnectPause is between two tries of a watcher that lost its connection.
 	reconnectPause = 250 * time.Millisecond
 )
 
 // watchers read totals beside the rows, as pages of donors do.
 type watchers struct {
-	endpoint    *endpoint
+	endpoint    *conn.Endpoint
 	campaigns   []record.Campaign
 	writer      *record.Writer
 	line        *timeline.Recorder
@@ -52,7 +47,7 @@ type watchers struct {
 	refused int64 // connections and readings that failed
 }
 
-func newWatchers(e *endpoint, campaigns []record.Campaign, w *record.Writer, line *timeline.Recorder) *watchers {
+func newWatchers(e *conn.Endpoint, campaigns []record.Campaign, w *record.Writer, line *timeline.Recorder) *watchers {
 	return &watchers{endpoint: e, campaigns: campaigns, writer: w, line: line, lags: newHistogram(), ages: newHistogram()}
 }
 
@@ -129,21 +124,21 @@ func (w *watchers) full(campaign int32, connection int64, t *totals) record.Obse
 }
 
 func (w *watchers) request(campaign int32, what, more string) []byte {
-	return fmt.Appendf(nil, "GET %s/v1/campaigns/%s/%s HTTP/1.1\r\nHost: %s\r\n%s\r\n", w.endpoint.prefix, w.campaigns[campaign].Slug, what, w.endpoint.host, more)
+	return fmt.Appendf(nil, "GET %s/v1/campaigns/%s/%s HTTP/1.1\r\nHost: %s\r\n%s\r\n", w.endpoint.Prefix, w.campaigns[campaign].Slug, what, w.endpoint.Host, more)
 }
 
 // poll reads a total again and again over one connection, with the tag of the
 // last one, as a page without streams does.
 func (w *watchers) poll(ctx context.Context, campaign int32, connection int64) error {
-	c := newConn(w.endpoint)
+	c := conn.New(w.endpoint)
 	defer c.Close()
 	defer context.AfterFunc(ctx, c.Close)()
 	request := w.request(campaign, "totals", "")
 	for first := true; ; first = false {
-		if c.raw == nil && !first {
+		if !c.Connected() && !first {
 			return nil // another connection is another line
 		}
-		answer, err := c.exchange(ctx, request, time.Now().Add(readTimeout))
+		answer, err := c.Exchange(ctx, request, time.Now().Add(readTimeout))
 		if err != nil {
 			return err
 		}
@@ -172,57 +167,17 @@ func (w *watchers) poll(ctx context.Context, campaign int32, connection int64) e
 
 // stream reads server-sent events over one connection (WHATWG HTML, section 9.2).
 func (w *watchers) stream(ctx context.Context, campaign int32, connection int64) error {
-	c := newConn(w.endpoint)
+	c := conn.New(w.endpoint)
 	defer c.Close()
 	defer context.AfterFunc(ctx, c.Close)()
-	raw, err := c.dial(ctx, time.Now().Add(readTimeout))
+	status, err := c.Stream(ctx, w.request(campaign, "live", "Accept: text/event-stream\r\n"), time.Now().Add(silenceMost))
 	if err != nil {
 		return err
 	}
-	if err := c.keep(raw); err != nil {
-		return err
+	if status != fasthttp.StatusOK {
+		return fmt.Errorf("GET live: status %d: %w", status, ErrTarget)
 	}
-	if _, err := raw.Write(w.request(campaign, "live", "Accept: text/event-stream\r\n")); err != nil {
-		return err
-	}
-	if err := raw.SetReadDeadline(time.Now().Add(silenceMost)); err != nil {
-		return err
-	}
-	var head fasthttp.ResponseHeader
-	if err := head.Read(c.reader); err != nil {
-		return err
-	}
-	if head.StatusCode() != fasthttp.StatusOK {
-		return fmt.Errorf("GET live: status %d: %w", head.StatusCode(), ErrTarget)
-	}
-	return w.events(campaign, connection, raw, c.reader)
-}
-
-func (w *watchers) events(campaign int32, connection int64, raw net.Conn, from *bufio.Reader) error {
-	lines := bufio.NewScanner(from)
-	lines.Buffer(make([]byte, 0, 4<<10), eventBytesMax)
-	var event string
-	var data []byte
-	for lines.Scan() {
-		line := lines.Bytes()
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimPrefix(value, []byte{' '})
-		switch {
-		case len(line) > 0 && string(name) == "event":
-			event = string(value)
-		case len(line) > 0 && string(name) == "data":
-			data = append(data, value...)
-		case len(line) == 0:
-			if err := w.event(campaign, connection, event, data); err != nil {
-				return err
-			}
-			event, data = "", data[:0]
-			if err := raw.SetReadDeadline(time.Now().Add(silenceMost)); err != nil {
-				return err
-			}
-		}
-	}
-	return errors.Join(lines.Err(), net.ErrClosed)
+	return c.Events(silenceMost, func(event, data []byte) error { return w.event(campaign, connection, string(event), data) })
 }
 
 func (w *watchers) event(campaign int32, connection int64, event string, data []byte) error {

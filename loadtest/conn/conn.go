@@ -1,10 +1,18 @@
-package loadtest
+// Package conn is a client's side of one kept connection: whole requests out, answers
+// or a stream of server-sent events in.
+//
+// The one invariant: a request is sent once. Whether one that was not answered may be
+// sent again is for the caller to say.
+//
+// No goroutines.
+package conn
 
 import (
 	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync"
@@ -22,24 +30,25 @@ const (
 	dialTimeoutLeast = time.Second
 )
 
-// endpoint is where connections lead to.
-type endpoint struct {
+// Endpoint is where connections lead to.
+type Endpoint struct {
+	Host    string // as the Host header says it
+	Prefix  string // of every path
 	address string // host:port
-	host    string // as the Host header says it
-	prefix  string // of every path
 	tls     *tls.Config
 }
 
-func newEndpoint(target string) (*endpoint, error) {
+// NewEndpoint reads the base URL of a front-end, or of a proxy before many.
+func NewEndpoint(target string) (*Endpoint, error) {
 	u, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{address: u.Host, host: u.Host}
+	e := &Endpoint{address: u.Host, Host: u.Host}
 	for len(u.Path) > 0 && u.Path[len(u.Path)-1] == '/' {
 		u.Path = u.Path[:len(u.Path)-1]
 	}
-	e.prefix = u.EscapedPath()
+	e.Prefix = u.EscapedPath()
 	port := "80"
 	if u.Scheme == "https" {
 		port = "443"
@@ -51,29 +60,32 @@ func newEndpoint(target string) (*endpoint, error) {
 	return e, nil
 }
 
-// errStale says that a kept connection had been closed by the other side before
+// ErrStale says that a kept connection had been closed by the other side before
 // the request was read; the same happens to any client and is repeated at once.
-var errStale = errors.New("kept connection was closed")
+var ErrStale = errors.New("kept connection was closed")
 
-// conn is one keep-alive connection, used by one goroutine; Close may come from another.
-type conn struct {
-	endpoint *endpoint
+// Conn is one keep-alive connection, used by one goroutine; Close and Interrupt may
+// come from another.
+type Conn struct {
+	endpoint *Endpoint
 	mu       sync.Mutex // guards raw against Close
 	raw      net.Conn
 	closed   bool
 	reader   *bufio.Reader
 	used     int // requests on raw
+	received int64
 	response fasthttp.Response
 }
 
-func newConn(e *endpoint) *conn {
-	return &conn{endpoint: e, reader: bufio.NewReaderSize(nil, readBufferBytes)}
+// New makes a connection that is dialled when it is needed.
+func New(e *Endpoint) *Conn {
+	return &Conn{endpoint: e, reader: bufio.NewReaderSize(nil, readBufferBytes)}
 }
 
-// exchange sends a whole request and reads the answer, which is valid until the
+// Exchange sends a whole request and reads the answer, which is valid until the
 // next one. A target that refuses connections is dialled again until the deadline:
-// nothing was sent yet.
-func (c *conn) exchange(ctx context.Context, request []byte, deadline time.Time) (*fasthttp.Response, error) {
+// nothing was sent yet. Errors: ErrStale, those of the network.
+func (c *Conn) Exchange(ctx context.Context, request []byte, deadline time.Time) (*fasthttp.Response, error) {
 	if err := c.open(ctx, deadline); err != nil {
 		return nil, err
 	}
@@ -86,7 +98,7 @@ func (c *conn) exchange(ctx context.Context, request []byte, deadline time.Time)
 	if _, err := c.raw.Write(request); err != nil {
 		c.drop()
 		if kept {
-			return nil, errors.Join(errStale, err)
+			return nil, errors.Join(ErrStale, err)
 		}
 		return nil, err
 	}
@@ -94,7 +106,7 @@ func (c *conn) exchange(ctx context.Context, request []byte, deadline time.Time)
 		c.drop()
 		var timeout net.Error
 		if kept && !(errors.As(err, &timeout) && timeout.Timeout()) {
-			return nil, errors.Join(errStale, err)
+			return nil, errors.Join(ErrStale, err)
 		}
 		return nil, err
 	}
@@ -110,7 +122,7 @@ func (c *conn) exchange(ctx context.Context, request []byte, deadline time.Time)
 }
 
 // open dials unless there is a connection.
-func (c *conn) open(ctx context.Context, deadline time.Time) error {
+func (c *Conn) open(ctx context.Context, deadline time.Time) error {
 	if c.raw != nil {
 		return nil
 	}
@@ -119,7 +131,7 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 		if err == nil {
 			return c.keep(raw)
 		}
-		wait := pause/2 + time.Duration(chance()*float64(pause/2))
+		wait := pause/2 + time.Duration(rand.Float64()*float64(pause/2))
 		if time.Until(deadline) <= wait {
 			return err
 		}
@@ -129,7 +141,7 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-func (c *conn) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
+func (c *Conn) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
 	dialer := net.Dialer{Deadline: deadline, Timeout: max(dialTimeoutLeast, time.Until(deadline)/2)}
 	raw, err := dialer.DialContext(ctx, "tcp", c.endpoint.address)
 	if err != nil || c.endpoint.tls == nil {
@@ -145,19 +157,38 @@ func (c *conn) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
 	return secure, nil
 }
 
-func (c *conn) keep(raw net.Conn) error {
+func (c *Conn) keep(raw net.Conn) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return errors.Join(net.ErrClosed, raw.Close())
 	}
 	c.raw, c.used = raw, 0
-	c.reader.Reset(raw)
+	c.reader.Reset(tap{raw, &c.received})
 	return nil
 }
 
+// tap counts what is read.
+type tap struct {
+	from  net.Conn
+	count *int64
+}
+
+// Read reads and counts.
+func (t tap) Read(into []byte) (int, error) {
+	n, err := t.from.Read(into)
+	*t.count += int64(n)
+	return n, err
+}
+
+// Connected tells whether there is a connection to go on with.
+func (c *Conn) Connected() bool { return c.raw != nil }
+
+// Received counts the bytes that came, of all connections so far.
+func (c *Conn) Received() int64 { return c.received }
+
 // drop closes the connection; the next exchange dials again.
-func (c *conn) drop() {
+func (c *Conn) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.raw != nil {
@@ -166,9 +197,9 @@ func (c *conn) drop() {
 	}
 }
 
-// interrupt ends whatever the connection does; the next exchange dials again. It
+// Interrupt ends whatever the connection does; the next exchange dials again. It
 // may be called by another goroutine.
-func (c *conn) interrupt() {
+func (c *Conn) Interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.raw != nil {
@@ -177,7 +208,7 @@ func (c *conn) interrupt() {
 }
 
 // Close ends whatever the connection does, for good.
-func (c *conn) Close() {
+func (c *Conn) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
