@@ -88,6 +88,9 @@ func (s *Section) setImage(r *frame.Request) error {
 	case width > sideMost || height > sideMost:
 		return bad("too_large", fmt.Sprintf("It is %d by %d pixels; it has at most %d on each side.", width, height, sideMost))
 	}
+	if data, err = strip(contentType, data); err != nil {
+		return bad("not_a_picture", "The picture is damaged: save it anew and send it again.")
+	}
 	key, err := s.Campaigns.PutMedia(r.Context(), contentType, data)
 	if err != nil {
 		return trouble(err)
