@@ -40,6 +40,7 @@ type commands struct {
 	User      userCommand      `cmd:"" help:"Who may use the console: add, list, shut out, reset; one-time links."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
+	Bluegreen bluegreenCommand `cmd:"" help:"Move donors from one version of the front-ends to another, and back when it misbehaves."`
 	Refund    refundCommand    `cmd:"" help:"Give a donation's money back, whole or in part. Asked twice, done once."`
 	Gift      giftCommand      `cmd:"" help:"Book a gift that came by another road: a cheque, cash."`
 	Correct   correctCommand   `cmd:"" help:"Move money between two accounts of the journal, by an entry of its own."`

@@ -114,7 +114,7 @@ func TestUnits(t *testing.T) {
 	}
 	analyze := program(t, "systemd-analyze", "SYSTEMD_ANALYZE_PROGRAM")
 	dir := t.TempDir()
-	program := filepath.Join(dir, "spillway") // verify wants the program to be there
+	program := filepath.Join(dir, "spillway")                                   // verify wants the program to be there
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program has to be executable
 		t.Fatal(err)
 	}
