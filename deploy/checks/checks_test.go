@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,5 +179,49 @@ func TestCompose(t *testing.T) {
 	}
 	if _, err := load(strings.Replace(content, "read_only:", "read_onyl:", 1)); err == nil {
 		t.Error("a misspelt key passed")
+	}
+}
+
+// Every panel of the dashboard asks something that Prometheus understands.
+func TestDashboard(t *testing.T) {
+	var dashboard struct {
+		Panels []struct {
+			Title, Type string
+			Targets     []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "grafana/spillway.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	// promtool reads queries as the expressions of recording rules.
+	rules, n := "groups:\n- name: dashboard\n  rules:\n", 0
+	for _, panel := range dashboard.Panels {
+		if panel.Type != "row" && len(panel.Targets) == 0 {
+			t.Errorf("the panel %q asks nothing", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			n++
+			rules += fmt.Sprintf("  - record: dashboard:query:%d\n    expr: %q\n", n, strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
+		}
+	}
+	if n == 0 {
+		t.Fatal("no queries found")
+	}
+	check := func(rules string) error {
+		path := filepath.Join(t.TempDir(), "queries.yaml")
+		if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output, err := run(t, ".", program(t, "promtool", "PROMTOOL_PROGRAM"), "check", "rules", path)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, output)
+		}
+		return nil
+	}
+	if err := check(rules); err != nil {
+		t.Error(err)
+	}
+	if check(rules+"  - record: dashboard:query:broken\n    expr: 'sum(rate(x[1m])'\n") == nil {
+		t.Error("a query that means nothing passed")
 	}
 }

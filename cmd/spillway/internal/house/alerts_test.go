@@ -34,6 +34,7 @@ func TestAlerts_UseFiguresAndPagesThatExist(t *testing.T) {
 	})
 	alerts := read("deploy/prometheus-alerts.yaml")
 	report(t, checkFigures("deploy/prometheus-alerts.yaml", alerts, figures))
+	report(t, checkFigures("deploy/grafana/spillway.json", read("deploy/grafana/spillway.json"), figures))
 	for _, page := range pages {
 		report(t, checkFigures(page, read(page), figures))
 	}
