@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +14,13 @@ var (
 	putMediaSQL   = statement("put_media")
 	mediaSQL      = statement("media")
 	mediaSinceSQL = statement("media_since")
+	markMediaSQL  = statement("mark_media")
+	unusedSQL     = statement("unused_media")
+	removeSQL     = statement("remove_media")
 )
+
+// UnusedMediaMost is how many keys UnusedMedia returns at once.
+const UnusedMediaMost = 1000
 
 // MediaSinceMost is how many keys MediaSince returns at once; so many mean that
 // there may be more.
@@ -66,4 +73,35 @@ func (s *Store) MediaSince(ctx context.Context, revision int64) (keys []string, 
 		keys, last = append(keys, m.Key), m.Revision
 	}
 	return keys, last, nil
+}
+
+// UnusedMedia returns the keys of pictures that no campaign names for at least so long, as
+// far as it was looked: the first look notes it. At most UnusedMediaMost. Errors:
+// ledger.ErrUnavailable.
+func (s *Store) UnusedMedia(ctx context.Context, least time.Duration) (keys []string, err error) {
+	err = s.locked(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, markMediaSQL); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, unusedSQL, least, UnusedMediaMost)
+		if err != nil {
+			return err
+		}
+		keys, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		return nil, sorted("look for unused pictures", err)
+	}
+	return keys, nil
+}
+
+// RemoveMedia removes pictures that UnusedMedia named, except those that a campaign names
+// by now or that were stored again. Errors: ledger.ErrUnavailable.
+func (s *Store) RemoveMedia(ctx context.Context, keys []string) error {
+	err := s.locked(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, removeSQL, keys)
+		return err
+	})
+	return sorted("remove unused pictures", err)
 }

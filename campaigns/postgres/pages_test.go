@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -271,6 +272,56 @@ func TestMedia(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestMedia_UnusedOnesAreRemovedAfterAWhile(t *testing.T) {
+	s, url := open(t)
+	conn := connect(t, url)
+	c := school()
+	key := func(data string) string {
+		k, err := s.PutMedia(t.Context(), "image/png", []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	used, left, back := key("used"), key("left"), key("back")
+	c.Image = used
+	put(t, s, c)
+	unused := func(least time.Duration, want ...string) {
+		t.Helper()
+		slices.Sort(want)
+		got, err := s.UnusedMedia(t.Context(), least)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("unused for %v: %v, %v; want %v", least, got, err, want)
+		}
+	}
+	unused(time.Hour)
+	// An hour goes by.
+	if _, err := conn.Exec(t.Context(), "UPDATE campaigns.media SET unused_since = unused_since - interval '61 minutes'"); err != nil {
+		t.Fatal(err)
+	}
+	unused(time.Hour, left, back)
+	key("back") // somebody chooses it again, and is about to name it
+	unused(time.Hour, left)
+	if err := s.RemoveMedia(t.Context(), []string{used, left}); err != nil {
+		t.Fatal(err)
+	}
+	for k, want := range map[string]error{used: nil, left: campaigns.ErrUnknown, back: nil} {
+		if _, err := s.Media(t.Context(), k); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", k, err, want)
+		}
+	}
+	// Named again, it is used, however long it was not.
+	if _, err := conn.Exec(t.Context(), "UPDATE campaigns.media SET unused_since = now() - interval '1 year'"); err != nil {
+		t.Fatal(err)
+	}
+	c.Image = back
+	put(t, s, c)
+	if err := s.RemoveMedia(t.Context(), []string{back}); err != nil {
+		t.Fatal(err)
+	}
+	unused(time.Hour, used)
 }
 
 // A build of before makes an event by its slug and name alone, and knows no stories.

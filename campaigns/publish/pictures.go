@@ -9,6 +9,14 @@ import (
 // that was lost is filled again within it.
 const picturesEvery = 5 * time.Minute
 
+const (
+	// sweepEvery is how often it is looked for pictures that no campaign names any more.
+	sweepEvery = 10 * time.Minute
+	// unusedLeast is how long they stay: pages that are kept somewhere, and an organiser who
+	// changes his mind, still find them.
+	unusedLeast = 24 * time.Hour
+)
+
 // pictures carries pictures to the broker. It has a loop of its own: a thousand of
 // them after a restore never stand before a campaign that closes.
 type pictures struct {
@@ -54,4 +62,22 @@ func (p *pictures) round(ctx context.Context) error {
 		}
 		p.revision = last
 	}
+}
+
+// sweep removes pictures that no campaign names for long: at the broker first, since the
+// database knows which ones there are. One that is named again meanwhile stays there and
+// is published again by the next round.
+func (p *pictures) sweep(ctx context.Context) error {
+	keys, err := p.store.UnusedMedia(ctx, unusedLeast)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	for _, key := range keys {
+		if err := p.broker.RemoveMedia(ctx, key); err != nil {
+			return err
+		}
+		delete(p.held, key)
+	}
+	p.revision = 0
+	return p.store.RemoveMedia(ctx, keys)
 }

@@ -38,6 +38,10 @@ type Store interface {
 	MediaSince(ctx context.Context, revision int64) (keys []string, last int64, err error)
 	// Media returns a picture.
 	Media(ctx context.Context, key string) (*campaigns.Media, error)
+	// UnusedMedia returns keys of pictures that no campaign names for at least so long.
+	UnusedMedia(ctx context.Context, least time.Duration) (keys []string, err error)
+	// RemoveMedia removes those of them that are unused still.
+	RemoveMedia(ctx context.Context, keys []string) error
 	// RaiseRevision has later changes, of campaigns and giving days, numbered above least.
 	RaiseRevision(ctx context.Context, least int64) error
 	// AddStubs stands in for campaigns that gifts name and nobody made.
@@ -55,6 +59,8 @@ type Broker interface {
 	WatchEvents(ctx context.Context, handle func(*campaigns.Event), ready func()) error
 	// PublishMedia stores a picture that the broker does not hold.
 	PublishMedia(ctx context.Context, key, contentType string, data []byte) error
+	// RemoveMedia removes a picture, if it is there.
+	RemoveMedia(ctx context.Context, key string) error
 	// MediaKeys names the pictures that the broker holds.
 	MediaKeys(ctx context.Context) (map[string]bool, error)
 }
@@ -190,16 +196,20 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// carryPictures publishes pictures until ctx ends.
+// carryPictures publishes pictures, and removes those that nobody uses, until ctx ends.
 func (p *Publisher) carryPictures(ctx context.Context) {
 	attempt := p.attempts()
 	tick := time.NewTicker(p.cfg.Every)
 	defer tick.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		attempt(ctx, "publish pictures", p.pictures.round)
 		select {
 		case <-ctx.Done():
 			return
+		case <-sweep.C:
+			attempt(ctx, "remove unused pictures", p.pictures.sweep)
 		case <-tick.C:
 		case <-p.pictureNudges:
 		}

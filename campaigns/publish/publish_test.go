@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -28,6 +29,8 @@ type database struct {
 	asked  int // calls of AddStubs
 	events []*campaigns.Event
 	media  []*campaigns.Media // numbered from 1
+	unused []string           // keys
+	kept   string             // named again before it is removed
 }
 
 // event changes a giving day and returns its revision.
@@ -74,6 +77,23 @@ func (d *database) MediaSince(_ context.Context, revision int64) (keys []string,
 		}
 	}
 	return keys, last, nil
+}
+
+func (d *database) UnusedMedia(_ context.Context, least time.Duration) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if least < 24*time.Hour {
+		return nil, errBroken
+	}
+	return slices.Clone(d.unused), nil
+}
+
+func (d *database) RemoveMedia(_ context.Context, keys []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unused = nil
+	d.media = slices.DeleteFunc(d.media, func(m *campaigns.Media) bool { return m.Key != d.kept && slices.Contains(keys, m.Key) })
+	return nil
 }
 
 func (d *database) Media(_ context.Context, key string) (*campaigns.Media, error) {
@@ -181,6 +201,16 @@ func (b *stream) PublishMedia(_ context.Context, key, contentType string, data [
 	}
 	b.media[key] = string(data)
 	b.stored++
+	return nil
+}
+
+func (b *stream) RemoveMedia(_ context.Context, key string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse {
+		return errBroken
+	}
+	delete(b.media, key)
 	return nil
 }
 
@@ -526,5 +556,45 @@ func TestRun_BrokerWithoutEvents(t *testing.T) {
 		r := d.put("a", "a")
 		rounds()
 		holds(t, b, map[string]int64{"a": r})
+	})
+}
+
+// Pictures that no campaign names for a day leave broker and database; one that is named
+// again meanwhile is back at once.
+func TestRun_RemovesUnusedPictures(t *testing.T) {
+	d, b := &database{}, &stream{}
+	for _, data := range []string{"used", "unused", "used again"} {
+		d.picture(data)
+	}
+	running(t, 1, d, b, func(t *testing.T) {
+		rounds()
+		b.mu.Lock()
+		b.refuse = true
+		b.mu.Unlock()
+		d.mu.Lock()
+		d.unused, d.kept = []string{campaigns.MediaKey([]byte("unused")), campaigns.MediaKey([]byte("used again"))}, campaigns.MediaKey([]byte("used again"))
+		d.mu.Unlock()
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		d.mu.Lock()
+		if len(d.media) != 3 {
+			t.Error("the broker was away, and the database lost pictures that it has to remove there")
+		}
+		d.mu.Unlock()
+		b.mu.Lock()
+		b.refuse = false
+		b.mu.Unlock()
+		time.Sleep(sweepEvery)
+		rounds()
+		keys, err := b.MediaKeys(t.Context())
+		want := map[string]bool{campaigns.MediaKey([]byte("used")): true, d.kept: true}
+		if err != nil || !maps.Equal(keys, want) {
+			t.Errorf("the broker holds %v, want %v", keys, want)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if len(d.media) != 2 {
+			t.Errorf("the database holds %d pictures", len(d.media))
+		}
 	})
 }

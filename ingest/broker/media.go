@@ -55,6 +55,24 @@ func (b *Broker) Media(ctx context.Context, key string) (contentType string, dat
 	return picture.ContentType, picture.Data, nil
 }
 
+// RemoveMedia removes a picture; one that is not there is removed already. Errors:
+// campaigns.ErrInvalid; ErrUnavailable, ctx's.
+func (b *Broker) RemoveMedia(ctx context.Context, key string) error {
+	if !campaigns.ValidMediaKey(key) { // it goes into a subject
+		return fmt.Errorf("remove picture: %w: %q is not a key", campaigns.ErrInvalid, key)
+	}
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, mediaStream)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(mediaSubject(key)))
+	}
+	if err != nil {
+		return fmt.Errorf("remove picture %s: %w", key, unavailable(ctx, err))
+	}
+	return nil
+}
+
 // MediaKeys names every picture that the broker holds. Errors: ErrUnavailable, ctx's.
 func (b *Broker) MediaKeys(ctx context.Context) (map[string]bool, error) {
 	subjects, err := b.subjects(ctx, mediaStream, mediaSubject(">"))

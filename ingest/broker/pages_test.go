@@ -155,6 +155,20 @@ func TestMedia(t *testing.T) {
 	if err != nil || stream.CachedInfo().State.LastSeq != 2 {
 		t.Errorf("stored %d times, %v", stream.CachedInfo().State.LastSeq, err)
 	}
+	for range 2 { // the second finds nothing to do
+		if err := b.RemoveMedia(t.Context(), campaigns.MediaKey([]byte("a picture"))); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.MediaKeys(t.Context()); err != nil || len(got) != 1 || !got[campaigns.MediaKey(largest)] {
+			t.Errorf("after one was removed: %v, %v", got, err)
+		}
+	}
+	if err := b.RemoveMedia(t.Context(), ">"); !errors.Is(err, campaigns.ErrInvalid) {
+		t.Errorf("all at once: %v", err)
+	}
+	if err := b.PublishMedia(t.Context(), campaigns.MediaKey([]byte("a picture")), "image/webp", []byte("a picture")); err != nil {
+		t.Errorf("published again: %v", err)
+	}
 	for name, key := range map[string]string{"unknown": campaigns.MediaKey([]byte("other")), "no key": ">", "empty": ""} {
 		if _, _, err := b.Media(t.Context(), key); !errors.Is(err, campaigns.ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
