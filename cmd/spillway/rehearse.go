@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,6 +41,7 @@ type rehearseRunCommand struct {
 	Resume         bool          `help:"Go on with a run whose generator was stopped or killed; needs --run or --record."`
 	Record         string        `placeholder:"FILE" type:"path" help:"The run's record of every attempt and answer; a folder for one per run. In the data folder when not given."`
 	JSON           string        `name:"json" env:"SPILLWAY_REHEARSE_JSON" placeholder:"FILE" type:"path" help:"Write the whole report to this file."`
+	HTML           string        `name:"html" env:"SPILLWAY_REHEARSE_HTML" placeholder:"FILE" type:"path" help:"Write the report as a page, whole in itself, to this file; a folder for one per run. When not given: beside the record, or, of a private installation, in the user's cache folder, with the JSON beside it; the last line says where."`
 	Connections    int           `default:"256" help:"Connections to the target; when all are busy requests wait, and the waiting counts."`
 	Patience       time.Duration `default:"2m" help:"How long a gift without a definite answer is sent again."`
 	Timeout        time.Duration `name:"request-timeout" default:"10s" help:"When the answer to one attempt counts as unknown."`
@@ -58,8 +58,9 @@ type rehearseRunCommand struct {
 
 	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
 
-	given    map[string]bool // flags, by name
-	scenario string          // its name, when there is one
+	given      map[string]bool // flags, by name
+	scenario   string          // its name, when there is one
+	reportSaid string          // what the last line says
 }
 
 // Help is shown by --help.
@@ -77,7 +78,7 @@ Examples:
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
         --storms 3s/30s --webhooks lost=3%,twice=5%,late=10%
-    spillway rehearse --rate 250 --for 1m --pace 25
+    spillway rehearse --rate 250 --for 1m --pace 25 --html friday.html --json friday.json
     spillway rehearse --rate 5000 --for 1m --charging off
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume
@@ -87,6 +88,7 @@ Examples:
 // Run rehearses; see Help for the exit status.
 func (c *rehearseRunCommand) Run(p *process) error {
 	report, err := c.rehearse(p)
+	c.sayReport(p)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "spillway rehearse: %v\n", err)
 		return exitStatus(exitUsage)
@@ -145,6 +147,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 		return nil, err
 	}
 	defer till.close()
+	setting := c.setting(ctx, p, at)
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
 		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
@@ -155,22 +158,15 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	if err != nil {
 		return nil, err
 	}
+	report.Setting = setting
 	screen.end()
-	return report, c.tell(p, report)
+	return report, c.tell(p, at, report)
 }
 
-// tell prints the report, and writes it where it was asked for.
-func (c *rehearseRunCommand) tell(p *process, report *loadtest.Report) error {
-	if c.JSON != "" {
-		content, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.JSON, append(content, '\n'), 0o644); err != nil { //nolint:gosec // a report holds no secrets
-			return err
-		}
-	}
-	return report.WriteTable(p.stdout)
+// tell prints the report, and writes it where it goes.
+func (c *rehearseRunCommand) tell(p *process, at *place, report *loadtest.Report) (err error) {
+	c.reportSaid, err = c.files(at).write(report, c.JSON, p.log)
+	return errors.Join(err, report.WriteTable(p.stdout))
 }
 
 // name sees to the run's name: given, that of the record to resume, or new.

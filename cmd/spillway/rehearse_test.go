@@ -35,6 +35,8 @@ func rehearseOnce(t *testing.T, args ...string) (int, loadtest.Report, *child) {
 func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
 	temporary := filepath.Dir(dataFolder(t)) // open to the database's user
 	t.Setenv("TMPDIR", temporary)
+	t.Setenv("XDG_CACHE_HOME", temporary)
+	t.Setenv("HOME", temporary) // where the cache is on macOS
 	status, report, c := rehearseOnce(t, "--rate", "200", "--for", "2s", "--declines", "10%", "--storms", "500ms/2s")
 	if status != 0 || !report.Holds || report.Sending.Accepted != 400 || !report.Audit.Sums.Complete {
 		t.Errorf("status %d, %q, %+v", status, report.Failures, report.Sending)
@@ -50,6 +52,14 @@ func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
 		if !strings.Contains(c.stdout.String(), text) {
 			t.Errorf("the table does not say %q:\n%s", text, &c.stdout)
 		}
+	}
+	_, page, said := strings.Cut(strings.TrimSpace(c.stdout.String()), "\nReport: ")
+	text, err := os.ReadFile(page)
+	if !said || err != nil || !strings.Contains(string(text), "It holds") || !strings.HasPrefix(page, temporary) {
+		t.Errorf("the page: %q, %v", page, err)
+	}
+	if s := report.Setting; s == nil || !s.Together || !strings.Contains(s.Command, "--declines 10%") || len(s.Versions) < 4 || report.Timeline == nil {
+		t.Errorf("setting: %+v", s)
 	}
 	left, err := filepath.Glob(filepath.Join(temporary, "spillway-rehearsal-*"))
 	if err != nil || len(left) > 0 {
