@@ -17,6 +17,8 @@ const (
 	// levelNear is how many times the highest value a level may be to be shown: farther
 	// off it would press the curves to the ground.
 	levelNear = 3
+	// decades bounds what one chart spans where each line up is ten times as much.
+	decades = 1e9
 	// tableRowsMax bounds the table behind a chart: two stretches of the timeline.
 	tableRowsMax = 1000
 )
@@ -114,6 +116,7 @@ func (c *chart) bounds() (low, high float64, any bool) {
 // axis rounds the bounds to figures that people read easily, and lists the labels.
 func axis(low, high float64, log bool) (from, to float64, steps []float64) {
 	if log {
+		low = max(low, high/decades)
 		from, to = math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high)))
 		if to <= from {
 			to = from * 10

@@ -106,8 +106,11 @@ func limitRows(limits []limit) (all []limitRow) {
 			row.Tone, row.When = Warn, "queues by design"
 		case l.share > 1:
 			row.Tone, row.When = Bad, "gave way"
+			if l.full() {
+				row.Tone, row.When = Warn, "at its limit"
+			}
 			if l.first >= 0 {
-				row.When += " at " + clock(l.first)
+				row.When += " from " + clock(l.first) + " on"
 			}
 		case l.share > 0.8:
 			row.Tone = Warn

@@ -36,13 +36,16 @@ type limit struct {
 	share float64
 	// first is when it gave way, valid when share > 1; -1 when the moment is not known.
 	first time.Duration
-	// soft ones queue by design: donors do not feel them.
-	soft bool
+	// felt ones are felt by donors: above them it did not keep up. The others are means
+	// that may be used up, and soft ones queue by design.
+	felt, soft bool
 	// advice says what to do when it gave way.
 	advice string
 }
 
-func (l *limit) gave() bool { return l.share > 1 && !l.soft }
+// gave tells whether donors felt it, full whether a means was used up.
+func (l *limit) gave() bool { return l.share > 1 && l.felt }
+func (l *limit) full() bool { return l.share > 1 && !l.felt && !l.soft }
 
 // limitsOf measures what the timeline shows against what it may be, the nearest first.
 func limitsOf(r *loadtest.Report) []limit {
@@ -110,7 +113,7 @@ func ackLimit(points []timeline.Point) limit {
 		return float64(p.Latency.P99), true
 	})
 	return limit{name: "the wait for the answer (p99 of the worst second)", seen: long(time.Duration(high)), most: long(AckLevel),
-		share: high / float64(AckLevel), first: first,
+		share: high / float64(AckLevel), first: first, felt: true,
 		advice: "Give the front-ends and the broker's disk more room, and repeat: donors waited too long for their answer."}
 }
 
@@ -122,7 +125,7 @@ func errorsLimit(r *loadtest.Report, points []timeline.Point) limit {
 	}
 	high, first, _ := worst(points, ErrorsLevel, value)
 	s := &r.Sending
-	return limit{name: "attempts without an acknowledgement (worst second)", seen: percent(high), most: percent(ErrorsLevel), share: high / ErrorsLevel, first: first,
+	return limit{name: "attempts without an acknowledgement (worst second)", seen: percent(high), most: percent(ErrorsLevel), share: high / ErrorsLevel, first: first, felt: true,
 		advice: "Look at the answers by kind below and at the front-ends' log: " + plural(s.UnknownAnswers+s.Deferred, "attempt", "attempts") + " had to be repeated."}
 }
 
@@ -143,7 +146,7 @@ func lagLimit(points []timeline.Point) (limit, bool) {
 		return float64(p.Lag.P99), true
 	})
 	return limit{name: "the age of totals (p99 of the worst second)", seen: long(time.Duration(high)), most: long(campaigns.StaleBound),
-		share: high / float64(campaigns.StaleBound), first: first,
+		share: high / float64(campaigns.StaleBound), first: first, felt: true,
 		advice: "Give Postgres and the ledger more room: totals were older than pages promise."}, any
 }
 

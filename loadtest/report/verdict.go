@@ -57,7 +57,7 @@ const (
 // judge answers the questions.
 func judge(r *loadtest.Report, limits []limit) *Verdict {
 	v := &Verdict{Failures: r.Failures, Warnings: r.Warnings}
-	gave := earliest(limits)
+	gave := first(limits, (*limit).gave)
 	shown, shownAt, shownFor := busiest(r, kept)
 	asked, _, _ := busiest(r, func(*timeline.Point) bool { return true })
 	short := shown < asked*(1-rateTolerated)
@@ -76,25 +76,27 @@ func judge(r *loadtest.Report, limits []limit) *Verdict {
 		v.Tone, v.Headline = Warn, "The books hold, but it did not keep up."
 	case r.Stopped:
 		v.Tone, v.Headline = Warn, fmt.Sprintf("It held up to %s gifts a second, and was stopped early.", rate(shown))
+	case first(limits, (*limit).full) != nil:
+		v.Tone, v.Headline = Good, fmt.Sprintf("It holds, at up to %s gifts a second, with nothing to spare.", rate(shown))
 	default:
 		v.Tone, v.Headline = Good, fmt.Sprintf("It holds, at up to %s gifts a second.", rate(shown))
 	}
 	v.Answers = []Answer{
-		holds(r, gave), upTo(r, gave, shown, asked, shownAt, shownFor), gaveWay(limits, gave), lost(r),
+		holds(r, gave), upTo(r, limits, shown, asked, shownAt, shownFor), gaveWay(limits, gave), lost(r),
 	}
 	v.Advice = advise(r, limits, gave, asked)
 	return v
 }
 
-// earliest is what gave way first; nil when nothing did.
-func earliest(limits []limit) (first *limit) {
+// first is the limit that was met first of those that is says; nil when none was.
+func first(limits []limit, is func(*limit) bool) (found *limit) {
 	for i := range limits {
 		l := &limits[i]
-		if l.gave() && (first == nil || l.first >= 0 && (first.first < 0 || l.first < first.first)) {
-			first = l
+		if is(l) && (found == nil || l.first >= 0 && (found.first < 0 || l.first < found.first)) {
+			found = l
 		}
 	}
-	return first
+	return found
 }
 
 func brokenChecks(r *loadtest.Report) (all []*audit.Check) {
@@ -137,7 +139,8 @@ func sentences(lines []string) (all []string) {
 	return all
 }
 
-func upTo(r *loadtest.Report, gave *limit, shown, asked float64, at, length time.Duration) Answer {
+func upTo(r *loadtest.Report, limits []limit, shown, asked float64, at, length time.Duration) Answer {
+	gave, full := first(limits, (*limit).gave), first(limits, (*limit).full)
 	a := Answer{Question: "Up to what rate?", Tone: Good}
 	switch {
 	case shown == 0:
@@ -151,6 +154,9 @@ func upTo(r *loadtest.Report, gave *limit, shown, asked float64, at, length time
 	default:
 		a.Text = fmt.Sprintf("At least %s gifts a second, shown over %s from %s on.", rate(shown), long(length), clock(at))
 		a.More = "More was not asked for, so where the limit lies is not known."
+		if full != nil {
+			a.More = fmt.Sprintf("More was not asked for. Do not expect much more of this machine: %s was at its limit.", full.name)
+		}
 	}
 	if !r.Holds {
 		a.Tone = Bad
@@ -163,20 +169,23 @@ func gaveWay(limits []limit, gave *limit) Answer {
 	a := Answer{Question: "What gave way first?", Tone: Good}
 	if gave != nil {
 		a.Tone = Warn
-		when := "."
-		if gave.first >= 0 {
-			when = ", first at " + clock(gave.first) + "."
-		}
-		a.Text = fmt.Sprintf("%s: %s, where %s is the limit%s", capital(gave.name), gave.seen, gave.most, when)
+		a.Text = capital(gave.met())
 		for i := range limits {
-			if l := &limits[i]; l.gave() && l != gave {
-				a.More += fmt.Sprintf(" Then %s: %s of %s.", l.name, l.seen, l.most)
+			if l := &limits[i]; (l.gave() || l.full()) && l != gave {
+				a.More += " " + capital(l.met())
 			}
 		}
 	} else {
-		a.Text = "Nothing."
+		a.Text = "Nothing that donors feel."
+		used := false
 		for i := range limits {
-			if l := &limits[i]; !l.soft {
+			if l := &limits[i]; l.full() {
+				used, a.Tone = true, Warn
+				a.Text += " At its limit: " + l.met()
+			}
+		}
+		for i := range limits {
+			if l := &limits[i]; !l.soft && !used {
 				a.Text += fmt.Sprintf(" What came closest to its limit: %s, %s, where %s is the limit.", l.name, l.seen, l.most)
 				break
 			}
@@ -189,6 +198,15 @@ func gaveWay(limits []limit, gave *limit) Answer {
 	}
 	a.More = strings.TrimSpace(a.More)
 	return a
+}
+
+// met says in a sentence that, and when, a limit was met.
+func (l *limit) met() string {
+	when := "."
+	if l.first >= 0 {
+		when = ", first at " + clock(l.first) + "."
+	}
+	return fmt.Sprintf("%s, %s, where %s is the limit%s", l.name, l.seen, l.most, when)
 }
 
 func capital(s string) string {
@@ -248,7 +266,7 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		say("spillway payments pace status", "Find out why %s did not come to an end at the processor, then repeat.", plural(m.Left, "donation", "donations"))
 	}
 	for i := range limits {
-		if l := &limits[i]; l.gave() {
+		if l := &limits[i]; l.gave() || l.full() {
 			say("", "%s", l.advice)
 		}
 	}
