@@ -194,7 +194,6 @@ func TestRehearse_SaysWhatIsMissing(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "--replay FILE"},
 		{[]string{"--rate", "5"}, "--for"},
 		{[]string{"--replay", event, "--rate", "5"}, "do not go together"},
 		{[]string{"--rate", "5", "--for", "1s", "--speed", "3"}, "belong to --replay"},
