@@ -16,6 +16,7 @@
 //	donors      one; acts for those who are asked for 3-D Secure
 //	storms      one; makes the simulated processor refuse calls
 //	charges     one; counts what is charged
+//	breaking    one; plays the plan of what is broken on purpose
 //	observers   three; read backlog, processes and metrics for the timeline
 package loadtest
 
@@ -29,6 +30,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/loadtest/audit"
+	"spillway/loadtest/faults"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/machine"
 	"spillway/loadtest/timeline"
@@ -120,6 +122,9 @@ type Deps struct {
 	Roles func() []machine.Role
 	// Operators is the URL of the operators' listener, for its metrics; nil when it is not known.
 	Operators func() (string, error)
+	// Break breaks things on purpose from the first gift until ctx ends, marks on the line
+	// of time what it does, and returns when everything works again; nil breaks nothing.
+	Break func(ctx context.Context, mark func(at time.Time, text string)) *faults.Record
 	// Show is told the state of things, a few times a second; nil for nobody.
 	Show func(Progress)
 	Log  *slog.Logger

@@ -45,6 +45,8 @@ type rehearsal struct {
 	shown   *display
 	line    *timeline.Recorder
 	backlog backlog
+	// breaking is nil unless something is broken on purpose.
+	breaking *breaking
 }
 
 // Run rehearses: makes the campaigns, sends every row at its time, drains, audits.
@@ -164,6 +166,7 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	watched.Go(func() { r.watch.run(watching, chosen) })
 	watched.Go(func() { r.observe(watching) })
 	err = r.sendAndCharge(ctx, stop)
+	r.mendThings()
 	done()
 	watched.Wait()
 	report.Watch = r.watch.report(len(chosen))
@@ -213,6 +216,7 @@ func (r *rehearsal) sendAndCharge(ctx context.Context, stop <-chan struct{}) (er
 	if err := c.wait(ctx, stop); err != nil {
 		return err
 	}
+	r.mendThings() // the processor is asked once more
 	r.phased("charging ended")
 	if err := end(); err != nil {
 		return err
@@ -269,6 +273,7 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 	left := span
 	e.start = time.Now().Add(lead)
 	r.line.Begin(e.start)
+	r.breakThings(ctx)
 	r.phased("sending")
 	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
 	planned := cfg.Source.Rows() - r.report.Skipped
@@ -415,6 +420,10 @@ func (r *rehearsal) conclude() {
 			fail("%d donations had not come to their end, and %d fees were not known, after %v", m.Left, m.Feeless, m.WaitFor.Round(time.Second))
 		}
 		report.Warnings = append(report.Warnings, m.warnings()...)
+	}
+	if f := report.Faults; f != nil {
+		report.Failures = append(report.Failures, f.Failures()...)
+		report.Warnings = append(report.Warnings, f.Warnings()...)
 	}
 	report.Holds = len(report.Failures) == 0
 	if p99 := report.Sending.Lateness.P99; p99 > LatenessTrusted {

@@ -5,6 +5,7 @@ import (
 
 	"spillway/ledger/money"
 	"spillway/loadtest/audit"
+	"spillway/loadtest/faults"
 	"spillway/loadtest/machine"
 	"spillway/loadtest/timeline"
 )
@@ -45,6 +46,9 @@ type Report struct {
 
 	// Charging is nil when it was not waited for.
 	Charging *ChargingReport `json:"charging,omitempty"`
+
+	// Faults is what was broken on purpose; nil when nothing was.
+	Faults *faults.Record `json:"faults,omitempty"`
 
 	// Timeline is what happened second by second.
 	Timeline *timeline.Timeline `json:"timeline,omitempty"`

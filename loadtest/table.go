@@ -68,6 +68,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	r.writeSending(&b)
 	r.writeCharging(&b)
+	r.writeFaults(&b)
 	r.writeAudit(&b)
 	r.writeSums(&b)
 	for _, warning := range r.Warnings {

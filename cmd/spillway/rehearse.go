@@ -56,6 +56,8 @@ type rehearseRunCommand struct {
 	Storms         storms        `placeholder:"FOR/EVERY" help:"Half of all calls are refused by 429 for a while again and again, such as 3s/30s."`
 	Webhooks       webhookFaults `placeholder:"FAULTS" help:"What happens to webhooks, such as lost=3%,twice=5%,late=10%."`
 
+	breakFlags
+
 	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
 
 	given      map[string]bool // flags, by name
@@ -64,7 +66,7 @@ type rehearseRunCommand struct {
 }
 
 // Help is shown by --help.
-func (rehearseRunCommand) Help() string { return rehearseHelp }
+func (rehearseRunCommand) Help() string { return rehearseHelp + "\n" + breakHelp }
 
 const rehearseHelp = `Sends the gifts of a recorded or synthetic giving day over HTTP at their planned times, whatever the answers do; keeps a record of every attempt before it leaves; sends unknown answers again with the same key; waits until everything acknowledged is shown; has everything charged by the simulated processor, with the faults that were asked for; and then holds the record against the ledger, the totals, what watchers read, and the processor's own books against the journal. Its campaigns are marked as rehearsal and live in tables of their own.
 
@@ -117,7 +119,18 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 
 	at := &place{command: c, log: p.log}
 	defer at.close()
-	if c.Target == "" && c.Data == "" && c.DatabaseURL == "" {
+	breaks, err := c.breaks()
+	if err != nil {
+		return nil, err
+	}
+	own := &rigged{}
+	if breaks {
+		at.alone = true
+		if own, err = c.startRig(p, screen, at, source); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, own.end(report != nil && report.Holds)) }()
+	} else if c.Target == "" && c.Data == "" && c.DatabaseURL == "" {
 		at.alone = true
 		private, err := startPrivate(p, screen, c.privateArgs()...)
 		if err != nil {
@@ -152,7 +165,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log, Break: own.play,
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {

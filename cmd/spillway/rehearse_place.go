@@ -15,6 +15,7 @@ import (
 	"spillway/ledger"
 	"spillway/loadtest/audit"
 	auditdb "spillway/loadtest/audit/postgres"
+	"spillway/loadtest/machine"
 )
 
 // place is the installation that is rehearsed. It is looked up again at each use,
@@ -25,6 +26,11 @@ type place struct {
 	log     *slog.Logger
 	data    string // "" when the command says where everything is
 	alone   bool   // it is the rehearsal's own
+
+	// of an installation of processes, which stay where they are
+	own       *addresses
+	processes func() []machine.Role
+	metrics   string // URL
 
 	// the broker, while it is asked for its backlog
 	group  *lifecycle.Group
@@ -38,6 +44,9 @@ type addresses struct{ target, database, nats, secrets, simulator string }
 
 // find returns the addresses as they are now. What the command was told counts first.
 func (a *place) find() (addresses, error) {
+	if a.own != nil {
+		return *a.own, nil
+	}
 	c := a.command
 	at := addresses{target: c.Target, database: c.DatabaseURL.Reveal(), nats: c.NATSURL.Reveal(), secrets: c.Secrets}
 	if a.data == "" {

@@ -36,6 +36,9 @@ const (
 // killed in the middle of a rehearsal, and come back as another one. None when it does
 // not run, and none of an installation that is elsewhere.
 func (a *place) roles() []machine.Role {
+	if a.processes != nil {
+		return a.processes()
+	}
 	if a.data == "" {
 		return nil
 	}
@@ -58,6 +61,9 @@ func (a *place) roles() []machine.Role {
 
 // operators is where the `up` in the data folder has its metrics.
 func (a *place) operators() func() (string, error) {
+	if a.metrics != "" {
+		return func() (string, error) { return a.metrics, nil }
+	}
 	if a.data == "" {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -42,8 +41,8 @@ func (c *rehearseRunCommand) setUp(p *process) error {
 	if err != nil {
 		return err
 	}
-	if !s.Faults.Empty() {
-		return fmt.Errorf("%s: its faults cannot be played by this command", c.Scenario)
+	if c.Break == "" { // a plan in the command line replaces the file's
+		c.plan = s.Faults
 	}
 	if s.Donors.Look > 0 || s.Readers.PerGift > 0 {
 		p.log.Warn("the scenario's visits of pages are left out", "scenario", s.Name)

@@ -52,6 +52,9 @@ var actions = map[Action]trait{
 	Fill:     {lasts: true},
 }
 
+// Network tells whether the fault is one of the network.
+func (f Fault) Network() bool { return actions[f.Do].lane == ofNetwork }
+
 // Actions lists all actions, as people are told them.
 func Actions() []Action {
 	return []Action{Kill, Pause, Restart, Cut, Slow, HalfOpen, Reset, Outage, Storm, Fill}
