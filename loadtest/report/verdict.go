@@ -155,7 +155,7 @@ func upTo(r *loadtest.Report, limits []limit, shown, asked float64, at, length t
 		a.Text = fmt.Sprintf("At least %s gifts a second, shown over %s from %s on.", rate(shown), long(length), clock(at))
 		a.More = "More was not asked for, so where the limit lies is not known."
 		if full != nil {
-			a.More = fmt.Sprintf("More was not asked for. Do not expect much more of this machine: %s was at its limit.", full.name)
+			a.More = fmt.Sprintf("More was not asked for. Do not expect much more; at its limit: %s.", full.name)
 		}
 	}
 	if !r.Holds {
