@@ -22,10 +22,10 @@ func TestQueueAt_ABurstIsReckonedByHand(t *testing.T) {
 	}
 	q := day.QueueAt(25)
 	came := 6000 * (1 + retryShare)
-	if want := seconds((came - 60*25) / 25); (q.LongestWait - want).Abs() > time.Millisecond || q.LongestAt != 59*time.Second {
+	if want := seconds((came - 60*25) / 25); (q.LongestWait-want).Abs() > time.Millisecond || q.LongestAt != 59*time.Second {
 		t.Errorf("longest wait %v at %v, want %v", q.LongestWait, q.LongestAt, want)
 	}
-	if want := seconds(came / 25); (q.EmptyAt - want).Abs() > time.Millisecond || q.BeyondShort != 0 {
+	if want := seconds(came / 25); (q.EmptyAt-want).Abs() > time.Millisecond || q.BeyondShort != 0 {
 		t.Errorf("empty at %v, want %v; %v", q.EmptyAt, want, q.BeyondShort)
 	}
 	if q := day.QueueAt(109); q.LongestWait != 0 || q.EmptyAt != 0 {
@@ -88,7 +88,7 @@ func TestAgainst_SaysWhatToAskForAndByWhen(t *testing.T) {
 		t.Fatal(err)
 	}
 	result := &Result{Limit: LimitTarget, Rate: 1000, Sure: 900, Knee: &Interval{900, 1100, 0.95}, Levels: DefaultLevels(),
-		Cause: &Cause{Rate: 1100, Breaches: []Breach{{Level: AckLevel, Text: "1s, allowed 250ms"}}, Nearest: &Use{Name: "CPU of the machine", Share: 0.97}, Reasons: map[string]int64{"503 overloaded": 9}},
+		Cause:  &Cause{Rate: 1100, Breaches: []Breach{{Level: AckLevel, Text: "1s, allowed 250ms"}}, Nearest: &Use{Name: "CPU of the machine", Share: 0.97}, Reasons: map[string]int64{"503 overloaded": 9}},
 		Trials: []Trial{{Rate: 1100, Verdict: Broke}}}
 	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	e := Expectation{Day: day, At: at, Now: at.AddDate(0, 0, -60)}
