@@ -80,6 +80,7 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 		kong.Name("spillway"),
 		kong.Description(description),
 		kong.Vars{"data_default": config.DataDefault(), "pace_endpoint": endpointIntents},
+		kong.Vars(capacityDefaults()),
 		kong.DefaultEnvars(config.Prefix),
 		kong.Resolvers(config.SecretFiles(environment)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpColumns}),

@@ -11,7 +11,7 @@ import (
 // Level names one of the levels that a rate has to hold.
 type Level string
 
-// The levels, and in which words a proof that does not hold is told beside them.
+// The levels.
 const (
 	AckLevel       Level = "acknowledgement p99"
 	ErrorLevel     Level = "errors and refusals"

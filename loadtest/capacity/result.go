@@ -58,6 +58,9 @@ func (s *search) result() (*Result, error) {
 	}
 	if i := s.lowest(Late); i >= 0 {
 		r.GeneratorWhy = s.trials[i].Why
+		if u, _ := nearest(s.trials[i].Uses); u != nil {
+			r.GeneratorWhy += fmt.Sprintf("; nearest its limit then: %s, %.0f %% in use", u.Name, 100*u.Share)
+		}
 	}
 	_, held := extremes(s.trials, Held)
 	broke, _ := extremes(s.trials, Broke)
@@ -154,13 +157,21 @@ func (s *search) cause(knee float64) *Cause {
 		return nil
 	}
 	t := &s.trials[found]
-	c := &Cause{Trial: t.Name, Rate: t.Rate, Breaches: t.Breaches, Reasons: t.Reasons, Others: slices.Clone(t.Uses)}
-	slices.SortStableFunc(c.Others, func(a, b Use) int { return cmp.Compare(b.Share, a.Share) })
-	if i := slices.IndexFunc(c.Others, func(u Use) bool { return !u.Part }); i >= 0 {
-		nearest := c.Others[i]
-		c.Nearest, c.Others = &nearest, slices.Delete(c.Others, i, i+1)
-	}
+	c := &Cause{Trial: t.Name, Rate: t.Rate, Breaches: t.Breaches, Reasons: t.Reasons}
+	c.Nearest, c.Others = nearest(t.Uses)
 	return c
+}
+
+// nearest is the resource nearest its limit, nil without any, and the others in order.
+func nearest(uses []Use) (*Use, []Use) {
+	others := slices.Clone(uses)
+	slices.SortStableFunc(others, func(a, b Use) int { return cmp.Compare(b.Share, a.Share) })
+	i := slices.IndexFunc(others, func(u Use) bool { return !u.Part })
+	if i < 0 {
+		return nil, others
+	}
+	found := others[i]
+	return &found, slices.Delete(others, i, i+1)
 }
 
 // Sentence says what was found, in one line.
