@@ -45,10 +45,10 @@ var ErrProfile = errors.New("bad profile")
 // amounts are quantiles of real gifts, in minor units of a currency with two
 // digits: a day put together of a grants round and five marathons (226,320
 // gifts). Between two of them the logarithm is linear; the last is a rare sponsor.
-var amounts = []struct {
-	quantile float64
-	minor    float64
-}{{0, 100}, {0.25, 475}, {0.5, 1000}, {0.75, 3000}, {0.95, 10000}, {0.99, 20500}, {0.9999, 500000}, {1, 2000000}}
+var amounts = []quantile{{0, 100}, {0.25, 475}, {0.5, 1000}, {0.75, 3000}, {0.95, 10000}, {0.99, 20500}, {0.9999, 500000}, {1, 2000000}}
+
+// quantile says which part of all amounts is this or less.
+type quantile struct{ part, minor float64 }
 
 // Profile is a synthetic source. Its rows are made when they are asked for.
 type Profile struct {
@@ -104,22 +104,29 @@ func NewProfile(c ProfileConfig) (*Profile, error) {
 // row makes the row with this number, from 1.
 func (p *Profile) row(n int64) Row {
 	h := mix(p.config.Seed ^ mix(uint64(n)))
-	r := Row{Number: n, Planned: Rate(p.config.Rate).At(n - 1), AmountMinor: amountAt(unit(mix(h+1)), unit(mix(h+2)))}
+	r := Row{Number: n, Planned: Rate(p.config.Rate).At(n - 1), AmountMinor: amountOf(amounts, unit(mix(h+1)), unit(mix(h+2)), profileWhole)}
 	r.Campaign = int32(sort.SearchFloat64s(p.shares, unit(h)*p.shares[len(p.shares)-1]))
 	return r
 }
 
-// amountAt is the amount at quantile q of real gifts. From 5.00 on, four in five
-// are whole units (whole), as donors give.
-func amountAt(q, whole float64) int64 {
+// profileWhole is the part of a profile's amounts from 5.00 on that is whole.
+const profileWhole = 0.8
+
+// wholeFrom is the least amount that is written without its cents, in minor units.
+const wholeFrom = 500
+
+// amountOf is the amount at quantile q of a table, between two of which the logarithm is
+// linear. From 5.00 on the part whole of them, drawn by chance, is whole units, as
+// donors give.
+func amountOf(table []quantile, q, chance, whole float64) int64 {
 	i := 1
-	for amounts[i].quantile < q {
+	for table[i].part < q {
 		i++
 	}
-	lo, hi := amounts[i-1], amounts[i]
-	part := (q - lo.quantile) / (hi.quantile - lo.quantile)
-	minor := math.Exp(math.Log(lo.minor) + part*(math.Log(hi.minor)-math.Log(lo.minor)))
-	if minor >= 500 && whole < 0.8 {
+	lo, hi := table[i-1], table[i]
+	inside := (q - lo.part) / (hi.part - lo.part)
+	minor := math.Exp(math.Log(lo.minor) + inside*(math.Log(hi.minor)-math.Log(lo.minor)))
+	if minor >= wholeFrom && chance < whole {
 		minor = math.Round(minor/100) * 100
 	}
 	return int64(minor)
