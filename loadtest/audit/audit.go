@@ -96,6 +96,9 @@ type Opener interface {
 type Config struct {
 	// Record is the record's path.
 	Record string
+	// Others are the records of the run's other generators, when several sent it
+	// together; all attempts are judged as one run's.
+	Others []record.Part
 	// Open starts a consistent view of the ledger and returns what ends it. It is
 	// called again when totals moved while they were read.
 	Open func(ctx context.Context) (Ledger, func(), error)

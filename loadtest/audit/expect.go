@@ -99,7 +99,7 @@ func (a *auditor) expect(part, parts int) (*expectation, error) {
 	room := a.attempts/int64(parts) + 1 // about: retries take less, and chance more
 	e := &expectation{index: make(map[ingest.ID]int32, room), keys: make([]key, 0, room)}
 	hours := opening{auditor: a, sent: map[gift.Ref]time.Time{}}
-	_, _, err := record.Scan(a.cfg.Record, record.Visitor{
+	_, _, err := record.ScanRun(a.cfg.Record, a.cfg.Others, record.Visitor{
 		Attempt: func(at *record.Attempt) error {
 			id := a.run.ID(at.Ref)
 			if partOf(id, parts) != part {

@@ -15,7 +15,7 @@ func (a *auditor) survey() error {
 	a.bySlug = map[string]int32{}
 	a.clock.inFlight = map[gift.Ref]time.Time{}
 	a.watch.init()
-	header, torn, err := record.Scan(a.cfg.Record, record.Visitor{
+	header, torn, err := record.ScanRun(a.cfg.Record, a.cfg.Others, record.Visitor{
 		Session: func(s record.Session) error {
 			a.sessions++
 			a.orphans = a.orphans || a.sessions == 1 && s.Before > 0

@@ -34,6 +34,11 @@ func Scan(path string, v Visitor) (Header, int64, error) {
 
 // scan also returns where the last whole block ends.
 func scan(path string, v Visitor) (h Header, end, torn int64, err error) {
+	return scanHeaded(path, v, nil)
+}
+
+// scanHeaded shows the header to accept, when there is one, before anything is visited.
+func scanHeaded(path string, v Visitor, accept func(Header) error) (h Header, end, torn int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return h, 0, 0, err
@@ -44,7 +49,7 @@ func scan(path string, v Visitor) (h Header, end, torn int64, err error) {
 		return h, 0, 0, err
 	}
 	size := info.Size()
-	s := scanner{r: bufio.NewReaderSize(f, readBufferBytes), visitor: v}
+	s := scanner{r: bufio.NewReaderSize(f, readBufferBytes), visitor: v, accept: accept}
 	for {
 		n, err := s.block(size - end)
 		if errors.Is(err, errTorn) {
@@ -64,6 +69,7 @@ var errTorn = errors.New("block cut off")
 type scanner struct {
 	r         *bufio.Reader
 	visitor   Visitor
+	accept    func(Header) error // nil for every header
 	head      [blockHeadBytes]byte
 	body      []byte
 	header    Header
@@ -123,6 +129,9 @@ func (s *scanner) entry(d *decoder) error {
 			return fmt.Errorf("version %d: %w", s.header.Version, ErrVersion)
 		}
 		s.headed = true
+		if d.err == nil && s.accept != nil {
+			return s.accept(s.header)
+		}
 		return d.err
 	}
 	v := &s.visitor
