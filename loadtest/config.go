@@ -12,6 +12,7 @@
 //	worker      one per connection; sends, judges the answer, asks for retries
 //	script      one per probe under way
 //	watcher     one per watcher; reads totals by polling or server-sent events
+//	visitors    those of package visit; they look at pages
 //	progress    one; tells people
 //	donors      one; acts for those who are asked for 3-D Secure
 //	storms      one; makes the simulated processor refuse calls
@@ -35,6 +36,7 @@ import (
 	"spillway/loadtest/machine"
 	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
+	"spillway/loadtest/visit"
 )
 
 // Defaults and bounds of Config.
@@ -80,6 +82,10 @@ type Config struct {
 	Patience    time.Duration // 0 means DefaultPatience
 	Drain       time.Duration // 0 means DefaultDrain
 	Watchers    int           // none when 0
+	// Visits are those of pages beside the gifts; nobody visits when it is nil.
+	Visits *visit.Habits
+	// Scenario is the name of the one that all this was read from, for people.
+	Scenario string
 	// Probes sends repeats, conflicts, refusals and gifts at the edges of opening
 	// hours to campaigns of their own.
 	Probes bool

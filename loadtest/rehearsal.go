@@ -19,6 +19,7 @@ import (
 	"spillway/loadtest/record"
 	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
+	"spillway/loadtest/visit"
 )
 
 // Bounds of getting ready.
@@ -42,6 +43,7 @@ type rehearsal struct {
 	reader  *reader
 	engine  *engine
 	watch   *watchers
+	visits  *visit.Visitors // nil when nobody visits
 	shown   *display
 	line    *timeline.Recorder
 	backlog backlog
@@ -64,7 +66,7 @@ func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Rep
 		r.line = timeline.New()
 	}
 	r.backlog = backlog{ask: deps.Backlog, line: r.line}
-	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
+	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Scenario: cfg.Scenario, Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
 		Resumed: cfg.Resume, Before: -1, After: -1}
 	r.report.Currency = onlyCurrency(cfg.Source.Campaigns())
 	if err := r.open(); err != nil {
@@ -158,6 +160,9 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 
+	if r.visits, err = r.invite(); err != nil {
+		return err
+	}
 	watching, done := context.WithCancel(ctx)
 	defer done()
 	var watched sync.WaitGroup
@@ -165,11 +170,19 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	chosen := watchedCampaigns(cfg)
 	watched.Go(func() { r.watch.run(watching, chosen) })
 	watched.Go(func() { r.observe(watching) })
+	var visited error
+	if r.visits != nil {
+		watched.Go(func() { visited = r.visits.Run(watching) })
+	}
 	err = r.sendAndCharge(ctx, stop)
 	r.mendThings()
 	done()
 	watched.Wait()
+	err = errors.Join(err, visited)
 	report.Watch = r.watch.report(len(chosen))
+	if r.visits != nil {
+		report.Visits = r.visits.Report()
+	}
 	report.Timeline = r.line.Timeline()
 	if err != nil {
 		return err
@@ -274,6 +287,9 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 	e.start = time.Now().Add(lead)
 	r.line.Begin(e.start)
 	r.breakThings(ctx)
+	if r.visits != nil {
+		r.visits.Begin(e.start)
+	}
 	r.phased("sending")
 	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
 	planned := cfg.Source.Rows() - r.report.Skipped
@@ -429,6 +445,7 @@ func (r *rehearsal) conclude() {
 	if p99 := report.Sending.Lateness.P99; p99 > LatenessTrusted {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("the generator itself was late: p99 %v, more than %v; do not trust the latencies", p99, LatenessTrusted))
 	}
+	report.Warnings = append(report.Warnings, visitWarnings(report.Visits)...)
 	if w := report.Watch; w.Watchers > 0 && w.Readings == 0 {
 		report.Warnings = append(report.Warnings, "no watcher could read a total")
 	}

@@ -8,6 +8,7 @@ import (
 	"spillway/loadtest/faults"
 	"spillway/loadtest/machine"
 	"spillway/loadtest/timeline"
+	"spillway/loadtest/visit"
 )
 
 // LatenessTrusted is how late the generator itself may be, at the 99th percentile,
@@ -19,7 +20,9 @@ const LatenessTrusted = 10 * time.Millisecond
 type Report struct {
 	Run    string `json:"run"`
 	Source string `json:"source"`
-	Speed  string `json:"speed,omitempty"`
+	// Scenario is the name of the one that was rehearsed; "" without one.
+	Scenario string `json:"scenario,omitempty"`
+	Speed    string `json:"speed,omitempty"`
 	// Currency of all rows; "" when they are of several.
 	Currency money.Currency `json:"currency,omitempty"`
 	Target   string         `json:"target"`
@@ -34,6 +37,8 @@ type Report struct {
 
 	Sending Sending  `json:"sending"`
 	Watch   Watching `json:"watching"`
+	// Visits are those of pages, nil when nobody was to visit.
+	Visits *visit.Report `json:"visits,omitempty"`
 	// DrainFor is how long after the last answer it took until everything
 	// acknowledged was shown; Drained is false when the wait was given up.
 	DrainFor time.Duration `json:"drain_ns"`

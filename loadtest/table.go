@@ -67,6 +67,7 @@ func (p *Progress) chargingLine() string {
 func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	r.writeSending(&b)
+	r.writeVisits(&b)
 	r.writeCharging(&b)
 	r.writeFaults(&b)
 	r.writeAudit(&b)
@@ -89,6 +90,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 func (r *Report) writeSending(b *bytes.Buffer) {
 	s := &r.Sending
 	fmt.Fprintf(b, "\nRun %s of %s", r.Run, r.Source)
+	if r.Scenario != "" {
+		fmt.Fprintf(b, " (scenario %s)", r.Scenario)
+	}
 	if r.Speed != "" {
 		fmt.Fprintf(b, " at %s times its speed", r.Speed)
 	}

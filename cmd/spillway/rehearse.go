@@ -18,6 +18,7 @@ import (
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
 	"spillway/loadtest/trace"
+	"spillway/loadtest/visit"
 )
 
 // rehearseRunCommand replays a giving day and proves the outcome.
@@ -47,6 +48,8 @@ type rehearseRunCommand struct {
 	Timeout        time.Duration `name:"request-timeout" default:"10s" help:"When the answer to one attempt counts as unknown."`
 	Drain          time.Duration `default:"2m" help:"How long totals may stand still after the last answer before the wait for them is given up."`
 	Watchers       int           `default:"8" help:"Readers of live totals beside the gifts, half polling, half streaming."`
+	Readers        float64       `placeholder:"N" help:"Readers who come for each gift, look at pages, hold streams or poll, and give nothing; up to 100."`
+	Look           percent       `placeholder:"PERCENT" help:"Donors who look at the campaign's page before they give, and watch afterwards."`
 	Charging       string        `default:"auto" enum:"auto,on,off" placeholder:"WHEN" help:"on: have every gift charged by the simulated processor, wait for the end of it, and judge the money; off: do not wait (a private installation then does not charge at all); auto: on for a private installation."`
 	Pace           int           `default:"250" placeholder:"N" help:"Charges per second of a private installation, and the limit of its simulated processor (${default}). Stripe's default is 25."`
 	ChargePatience time.Duration `default:"5m" help:"How long nothing may be charged or fail before the wait is given up."`
@@ -63,6 +66,7 @@ type rehearseRunCommand struct {
 	given      map[string]bool // flags, by name
 	scenario   string          // its name, when there is one
 	reportSaid string          // what the last line says
+	visits     visit.Habits    // as the scenario says, Readers and Look apart
 }
 
 // Help is shown by --help.
@@ -102,7 +106,7 @@ func (c *rehearseRunCommand) Run(p *process) error {
 }
 
 func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err error) {
-	if err := c.setUp(p); err != nil {
+	if err := c.setUp(); err != nil {
 		return nil, err
 	}
 	if err := c.name(); err != nil {
@@ -165,6 +169,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
+		Visits: c.visitors(), Scenario: c.scenario,
 	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log, Break: own.play,
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()

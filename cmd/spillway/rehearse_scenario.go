@@ -6,6 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"spillway/loadtest/scenario"
+	"spillway/loadtest/visit"
 )
 
 // AfterApply remembers which flags were given, in the command line or the
@@ -30,7 +31,7 @@ func (c *rehearseRunCommand) AfterApply(parsed *kong.Context) error {
 // setUp reads the scenario, if there is one, into the flags that were not given. A
 // rehearsal that is asked for nothing at all is the default one, on an installation of
 // its own.
-func (c *rehearseRunCommand) setUp(p *process) error {
+func (c *rehearseRunCommand) setUp() error {
 	if c.Scenario == "" && c.Replay == "" && c.Rate == 0 && c.For == 0 && c.Target == "" && c.Data == "" && c.DatabaseURL == "" && !c.Resume {
 		c.Scenario = scenario.Default
 	}
@@ -43,9 +44,6 @@ func (c *rehearseRunCommand) setUp(p *process) error {
 	}
 	if c.Break == "" { // a plan in the command line replaces the file's
 		c.plan = s.Faults
-	}
-	if s.Donors.Look > 0 || s.Readers.PerGift > 0 {
-		p.log.Warn("the scenario's visits of pages are left out", "scenario", s.Name)
 	}
 	c.take(s)
 	return nil
@@ -66,6 +64,11 @@ func (c *rehearseRunCommand) take(s *scenario.Scenario) {
 	}
 	fill(c, "campaigns", &c.Campaigns, s.Campaigns.Count)
 	fill(c, "patience", &c.Patience, s.Donors.Patience)
+	fill(c, "look", &c.Look, percent(s.Donors.Look))
+	fill(c, "readers", &c.Readers, s.Readers.PerGift)
+	v := &s.Visits
+	c.visits = visit.Habits{Day: float64(v.Day), Think: v.Think, Stay: v.Stay, Stream: float64(v.Stream), Poll: float64(v.Poll),
+		PollEvery: v.PollEvery, Connections: v.Connections, Streams: v.Streams}
 	m := &s.Charging
 	fill(c, "charging", &c.Charging, m.Wait)
 	fill(c, "pace", &c.Pace, m.Pace)
@@ -78,6 +81,23 @@ func (c *rehearseRunCommand) take(s *scenario.Scenario) {
 	fill(c, "timeouts", &c.Timeouts, percent(m.Timeouts))
 	fill(c, "storms", &c.Storms, storms{m.Storms.For, m.Storms.Every})
 	fill(c, "webhooks", &c.Webhooks, webhookFaults{percent(m.Webhooks.Lost), percent(m.Webhooks.Twice), percent(m.Webhooks.Late)})
+}
+
+// Visits without a scenario are of this kind: as on a giving day's evening, when most
+// look once.
+const (
+	plainStream = 0.3
+	plainPoll   = 0.1
+)
+
+// visitors are those of pages.
+func (c *rehearseRunCommand) visitors() *visit.Habits {
+	h := c.visits
+	if c.scenario == "" {
+		h.Stream, h.Poll = plainStream, plainPoll
+	}
+	h.Look, h.PerGift = float64(c.Look), c.Readers
+	return &h
 }
 
 // fill sets a flag's value to the scenario's, unless the flag was given or the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,7 @@ import (
 func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
 	t.Helper()
 	var cli commands
-	parser, err := kong.New(&cli, kong.Name("spillway"), kong.Vars{"data_default": "", "pace_endpoint": ""}, kong.DefaultEnvars(config.Prefix))
+	parser, err := kong.New(&cli, kong.Name("spillway"), kong.Vars{"data_default": "", "pace_endpoint": ""}, kong.Vars(capacityDefaults()), kong.DefaultEnvars(config.Prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,12 +24,12 @@ func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
 		t.Fatal(err)
 	}
 	c := &cli.Rehearse.Run
-	return c, c.setUp(&process{log: slog.New(slog.DiscardHandler)})
+	return c, c.setUp()
 }
 
 func TestRehearse_FlagsWinOverTheScenario(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "own.yaml")
-	text := "name: own\narrivals: {rate: 7, for: 3s}\ncampaigns: {count: 9}\ndonors: {patience: 20s}\n" +
+	text := "name: own\narrivals: {rate: 7, for: 3s}\ncampaigns: {count: 9}\ndonors: {patience: 20s, look: 50%}\nreaders: {per_gift: 2}\nvisits: {think: 4s, stream: 20%}\n" +
 		"charging: {wait: \"on\", pace: 40, declines: 5%, storms: {for: 1s, every: 9s}, webhooks: {late: 10%}}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -43,11 +42,14 @@ func TestRehearse_FlagsWinOverTheScenario(t *testing.T) {
 		c.Declines != 0.05 || c.Storms != (storms{time.Second, 9 * time.Second}) || c.Webhooks.late != 0.1 || c.Speed != 1 || c.Drain != 2*time.Minute {
 		t.Errorf("from the file: %+v", c)
 	}
+	if h := c.visitors(); h.Look != 0.5 || h.PerGift != 2 || h.Think != 4*time.Second || h.Stream != 0.2 || h.Poll != 0 {
+		t.Errorf("visits from the file: %+v", h)
+	}
 	t.Setenv("SPILLWAY_DECLINES", "1%")
-	if c, err = asked(t, "--scenario", file, "--rate", "8", "--pace=250", "--campaigns", "500"); err != nil {
+	if c, err = asked(t, "--scenario", file, "--rate", "8", "--pace=250", "--campaigns", "500", "--readers", "7"); err != nil {
 		t.Fatal(err)
 	}
-	if c.Rate != 8 || c.For != 3*time.Second || c.Pace != 250 || c.Campaigns != 500 || c.Declines != 0.01 {
+	if c.Rate != 8 || c.For != 3*time.Second || c.Pace != 250 || c.Campaigns != 500 || c.Declines != 0.01 || c.visitors().PerGift != 7 {
 		t.Errorf("flags and environment beside the file: %+v", c)
 	}
 	if c, err = asked(t, "--scenario", file, "--replay", "day.csv"); err != nil {
