@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	mathbits "math/bits"
 	"time"
 
 	"spillway/loadtest/gift"
@@ -72,6 +73,14 @@ type bits []uint64
 
 func (b bits) has(i int64) bool {
 	return i>>6 < int64(len(b)) && b[i>>6]&(1<<(i&63)) != 0
+}
+
+// count is how many there are.
+func (b bits) count() (n int64) {
+	for _, word := range b {
+		n += int64(mathbits.OnesCount64(word))
+	}
+	return n
 }
 
 func (b *bits) set(i int64) {

@@ -291,7 +291,7 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 		r.visits.Begin(e.start)
 	}
 	r.phased("sending")
-	r.report.Skipped = r.history.skipped(cfg.Source.Rows())
+	r.report.Skipped = r.history.skipped()
 	planned := cfg.Source.Rows() - r.report.Skipped
 	if cfg.Resume { // about: by rows, not by their times
 		left = time.Duration(float64(span) * float64(planned) / float64(cfg.Source.Rows()))
@@ -318,16 +318,11 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 }
 
 // skipped counts the rows that a resumed session leaves out.
-func (h *history) skipped(rows int64) (n int64) {
+func (h *history) skipped() int64 {
 	if !h.resume {
 		return 0
 	}
-	for i := range rows {
-		if h.answered.has(i) {
-			n++
-		}
-	}
-	return n
+	return h.answered.count()
 }
 
 // Bounds of the drain.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"spillway/loadtest"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
-	"spillway/loadtest/trace"
 	"spillway/loadtest/visit"
 )
 
@@ -27,9 +25,12 @@ type rehearseRunCommand struct {
 
 	Replay    string        `placeholder:"FILE" type:"path" help:"Recorded event to replay: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency."`
 	Speed     float64       `default:"1" help:"How many times faster than it was to replay the event."`
-	Copies    int           `default:"1" help:"Send every row this many times, each under a key of its own."`
-	Rate      float64       `placeholder:"R" help:"In place of a file: a synthetic giving day of R gifts per second."`
-	For       time.Duration `placeholder:"D" help:"How long the synthetic giving day lasts."`
+	Copies    int           `default:"1" help:"Send every row this many times in the same moment, each under a key of its own."`
+	Donors    float64       `default:"1" placeholder:"N" help:"How many times as many donors give as in the recorded event, such as 10, 2.5 or 0.1: each at a moment of their own within a second of it."`
+	Gifts     int64         `placeholder:"N" help:"In place of a file: a synthetic giving day of N gifts, with its opening, bursts and deadline."`
+	Rate      float64       `placeholder:"R" help:"In place of a file: R gifts per second, evenly."`
+	Shape     string        `enum:",step,ramp,spike,soak" default:"" placeholder:"SHAPE" help:"How --rate comes: step by step to it (step), rising to it (ramp), a tenth of it but for the middle (spike), all the time (soak)."`
+	For       time.Duration `placeholder:"D" help:"How long the synthetic load lasts."`
 	Campaigns int           `default:"500" help:"Campaigns of the synthetic giving day; the first gets the most. 1 sends every gift to one."`
 
 	Target string `placeholder:"URL" help:"Front-end, or the proxy before many; the running 'spillway up' of --data when not given."`
@@ -80,7 +81,10 @@ Examples:
     spillway rehearse
     spillway rehearse scenarios
     spillway rehearse --scenario evening-broadcast --rate 2000
+    spillway rehearse --gifts 50000 --for 5m
     spillway rehearse --rate 500 --for 30s
+    spillway rehearse --rate 2000 --shape ramp --for 2m
+    spillway rehearse --replay agdq2017-gifts.csv.gz --speed 700 --donors 10
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
         --storms 3s/30s --webhooks lost=3%,twice=5%,late=10%
@@ -166,7 +170,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	defer till.close()
 	setting := c.setting(ctx, p, at)
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
-		Run: c.RunName, Source: source, Copies: c.Copies, Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
+		Run: c.RunName, Source: source, Copies: c.copies(source), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
 		Visits: c.visitors(), Scenario: c.scenario,
@@ -216,28 +220,6 @@ func (c *rehearseRunCommand) name() error {
 		}
 	}
 	return errors.New(text)
-}
-
-// source opens what is replayed, and says how fast for people.
-func (c *rehearseRunCommand) source() (source trace.Source, speed string, err error) {
-	switch {
-	case c.Replay != "" && (c.Rate != 0 || c.For != 0):
-		return nil, "", errors.New("--replay and --rate do not go together")
-	case c.Replay != "":
-		source, err = trace.Scan(c.Replay, trace.Options{Speed: c.Speed, Copies: c.Copies})
-		return source, strconv.FormatFloat(c.Speed, 'f', -1, 64), err
-	case c.Rate == 0 || c.For == 0:
-		return nil, "", errors.New("say what to send: --scenario NAME, --replay FILE, or --rate R --for D")
-	case c.Speed != 1 || c.Copies != 1:
-		return nil, "", errors.New("--speed and --copies belong to --replay")
-	}
-	// The run's name draws the amounts, so that a repeated run sends the same.
-	var seed uint64 = 14695981039346656037 // FNV-1a, 64 bits
-	for i := range len(c.RunName) {
-		seed = (seed ^ uint64(c.RunName[i])) * 1099511628211
-	}
-	source, err = trace.NewProfile(trace.ProfileConfig{Rate: c.Rate, For: c.For, Campaigns: c.Campaigns, Seed: seed})
-	return source, "", err
 }
 
 // Where records are kept when nobody says where.

@@ -32,7 +32,7 @@ func (c *rehearseRunCommand) AfterApply(parsed *kong.Context) error {
 // rehearsal that is asked for nothing at all is the default one, on an installation of
 // its own.
 func (c *rehearseRunCommand) setUp() error {
-	if c.Scenario == "" && c.Replay == "" && c.Rate == 0 && c.For == 0 && c.Target == "" && c.Data == "" && c.DatabaseURL == "" && !c.Resume {
+	if c.Scenario == "" && c.Replay == "" && c.Rate == 0 && c.Gifts == 0 && c.For == 0 && c.Target == "" && c.Data == "" && c.DatabaseURL == "" && !c.Resume {
 		c.Scenario = scenario.Default
 	}
 	if c.Scenario == "" {
@@ -53,13 +53,16 @@ func (c *rehearseRunCommand) setUp() error {
 func (c *rehearseRunCommand) take(s *scenario.Scenario) {
 	c.scenario = s.Name
 	// Whoever says what comes replaces the file's arrivals as a whole.
-	if a := &s.Arrivals; !c.given["replay"] && !c.given["rate"] {
+	if a := &s.Arrivals; !c.given["replay"] && !c.given["rate"] && !c.given["gifts"] {
 		fill(c, "replay", &c.Replay, a.Replay)
 		fill(c, "speed", &c.Speed, a.Speed)
 		fill(c, "copies", &c.Copies, a.Copies)
+		fill(c, "donors", &c.Donors, a.Donors)
+		fill(c, "gifts", &c.Gifts, int64(a.Gifts))
+		fill(c, "shape", &c.Shape, a.Shape)
 		fill(c, "rate", &c.Rate, a.Rate)
 		fill(c, "for", &c.For, a.For)
-	} else if c.given["rate"] {
+	} else if c.given["rate"] || c.given["gifts"] {
 		fill(c, "for", &c.For, a.For)
 	}
 	fill(c, "campaigns", &c.Campaigns, s.Campaigns.Count)

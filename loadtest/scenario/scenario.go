@@ -34,14 +34,18 @@ type Scenario struct {
 	Faults    faults.Plan `yaml:"faults" doc:"What is broken on purpose while gifts come."`
 }
 
-// Arrivals says when gifts come: one of Replay and Rate.
+// Arrivals says when gifts come: one of Replay, Gifts and Rate.
 type Arrivals struct {
 	Replay string  `yaml:"replay" doc:"Recorded event: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency. Relative to this file."`
 	Speed  float64 `yaml:"speed" doc:"How many times faster than it was to replay the event; 1 when not given." bounds:"0.001..1000000"`
-	Copies int     `yaml:"copies" doc:"How many donors give each recorded gift; 1 when not given." bounds:"1..1000"`
+	Copies int     `yaml:"copies" doc:"How many times each recorded gift is sent in its moment; 1 when not given." bounds:"1..1000"`
+	Donors float64 `yaml:"donors" doc:"How many times as many donors give, such as 10, 2.5 or 0.1, each at a moment of their own; 1 when not given." bounds:"0.001..1000"`
 
-	Rate float64       `yaml:"rate" doc:"In place of a file: so many gifts per second." bounds:"0.001..1000000"`
-	For  time.Duration `yaml:"for" doc:"How long gifts come, such as 30s or 2h; not of a recorded event." bounds:"1ms..168h"`
+	Gifts int `yaml:"gifts" doc:"In place of a file: a synthetic giving day of so many gifts, with its opening, bursts and deadline." bounds:"1..1000000000"`
+
+	Rate  float64       `yaml:"rate" doc:"In place of a file: so many gifts per second." bounds:"0.001..1000000"`
+	Shape string        `yaml:"shape" doc:"How the rate comes: evenly when not given; step by step to it; rising to it; a tenth of it but for the middle; soak, all the time." enum:"step,ramp,spike,soak"`
+	For   time.Duration `yaml:"for" doc:"How long gifts come, such as 30s or 2h; not of a recorded event." bounds:"1ms..168h"`
 }
 
 // Campaigns says what is given to.
@@ -114,16 +118,20 @@ func (s *Scenario) Validate() error {
 	switch {
 	case s.Name == "":
 		faults.add("name: is missing")
-	case a.Replay == "" && a.Rate == 0:
-		faults.add("arrivals: say what comes: replay, or rate and for")
-	case a.Replay != "" && a.Rate != 0:
-		faults.add("arrivals: replay and rate do not go together")
+	case a.Replay == "" && a.Rate == 0 && a.Gifts == 0:
+		faults.add("arrivals: say what comes: replay, gifts and for, or rate and for")
+	case a.Replay != "" && (a.Rate != 0 || a.Gifts != 0), a.Rate != 0 && a.Gifts != 0:
+		faults.add("arrivals: replay, gifts and rate do not go together")
 	case a.Replay != "" && a.For != 0:
 		faults.add("arrivals.for: a recorded event is as long as it was; use speed")
 	case a.Replay == "" && a.For == 0:
-		faults.add("arrivals.for: is missing beside rate")
-	case a.Replay == "" && (a.Speed != 0 || a.Copies != 0):
-		faults.add("arrivals: speed and copies belong to replay")
+		faults.add("arrivals.for: is missing beside gifts or rate")
+	case a.Replay == "" && (a.Speed != 0 || a.Copies != 0 || a.Donors != 0):
+		faults.add("arrivals: speed, copies and donors belong to replay")
+	case a.Copies > 1 && a.Donors != 0:
+		faults.add("arrivals: copies and donors do not go together")
+	case a.Shape != "" && a.Rate == 0:
+		faults.add("arrivals.shape: belongs to rate; a giving day has its own")
 	}
 	if v := &s.Visits; v.Stream+v.Poll > 1 {
 		faults.add("visits: stream %v and poll %v together are more than 100%%", v.Stream, v.Poll)
