@@ -62,7 +62,7 @@ func TestRehearse_FlagsWinOverTheScenario(t *testing.T) {
 
 func TestRehearse_NothingSaidIsTheDefaultScenario(t *testing.T) {
 	c, err := asked(t)
-	if err != nil || c.scenario != "quick" || c.Rate == 0 || c.For == 0 {
+	if err != nil || c.scenario != "quick" || c.Gifts == 0 || c.For == 0 {
 		t.Errorf("%v: %+v", err, c)
 	}
 	for _, args := range [][]string{{"--rate", "5", "--for", "1s"}, {"--target", "http://127.0.0.1:1"}, {"--resume", "--run", "x"}} {

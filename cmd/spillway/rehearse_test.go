@@ -195,7 +195,11 @@ func TestRehearse_SaysWhatIsMissing(t *testing.T) {
 		want string
 	}{
 		{[]string{"--rate", "5"}, "--for"},
-		{[]string{"--replay", event, "--rate", "5"}, "do not go together"},
+		{[]string{"--replay", event, "--rate", "5"}, "goes without --rate"},
+		{[]string{"--gifts", "5", "--rate", "5"}, "do not go together"},
+		{[]string{"--replay", event, "--donors", "2", "--copies", "2"}, "do not go together"},
+		{[]string{"--gifts", "5", "--for", "1s", "--donors", "2"}, "belong to --replay"},
+		{[]string{"--gifts", "5", "--for", "1s", "--shape", "ramp"}, "belongs to --rate"},
 		{[]string{"--rate", "5", "--for", "1s", "--speed", "3"}, "belong to --replay"},
 		{[]string{"--replay", "no such file"}, "no such file"},
 		{[]string{"--replay", bad}, "line 3"},

@@ -150,7 +150,7 @@ func TestRun_WhoIsRefusedLeaves(t *testing.T) {
 		}
 		return http.StatusOK
 	}
-	r := visit(t, s, 30, Habits{Look: 1, Stream: 1, Think: time.Millisecond, Stay: 50 * time.Millisecond})
+	r := visit(t, s, 30, Habits{Look: 1, Stream: 1, Think: time.Millisecond, Stay: time.Hour}) // which nobody stays
 	refused := int64(s.count("/c/two"))
 	if r.Pages.Refused[503] != refused || refused == 0 || r.Pages.OK != 30-refused {
 		t.Errorf("pages: %+v, %d refused", r.Pages, refused)
