@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"spillway/ledger/backoff"
 )
 
 // Defaults of Config.
@@ -177,7 +179,7 @@ func giveBack(ctx context.Context, p Proxy, cfg *Config, reason error) error {
 		if err == nil {
 			return fmt.Errorf("%w to %s: %w", ErrReturned, cfg.From, reason)
 		}
-		if !wait(ctx, lookEvery) {
+		if !backoff.Pause(ctx, lookEvery) {
 			return fmt.Errorf("%w: %w; the move had ended because of: %w", ErrStuck, err, reason)
 		}
 	}
@@ -223,7 +225,7 @@ func step(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 	cfg.Say("%d %% of donors at %s", hundredths, cfg.To)
 	begun := time.Now()
 	for {
-		if !wait(ctx, min(lookEvery, cfg.Every)) {
+		if !backoff.Pause(ctx, min(lookEvery, cfg.Every)) {
 			return ctx.Err()
 		}
 		now, err := look(ctx, p, cfg.To)
@@ -265,16 +267,5 @@ func step(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 		}
 		cfg.Say("%d requests, %d failed, %v in the mean (%s: %v): well", requests, failed, now.response, cfg.From, old.response)
 		return nil
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -3,7 +3,6 @@ package trace
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"math"
 	"sort"
 	"time"
@@ -111,25 +110,4 @@ func (c *curve) Rows() int64 { return c.rows }
 func (c *curve) Span() time.Duration { return c.row(c.rows).Planned }
 
 // Open starts at the first gift.
-func (c *curve) Open() (Stream, error) { return &curveStream{curve: c}, nil }
-
-type curveStream struct {
-	curve *curve
-	given int64
-}
-
-// Next fills rows.
-func (s *curveStream) Next(rows []Row) (int, error) {
-	n := 0
-	for ; n < len(rows) && s.given < s.curve.rows; n++ {
-		s.given++
-		rows[n] = s.curve.row(s.given)
-	}
-	if n == 0 && len(rows) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// Close does nothing.
-func (s *curveStream) Close() error { return nil }
+func (c *curve) Open() (Stream, error) { return &madeStream{rows: c.rows, row: c.row}, nil }

@@ -150,19 +150,21 @@ func (p *Profile) Rows() int64 { return p.rows }
 func (p *Profile) Span() time.Duration { return Rate(p.config.Rate).At(p.rows - 1) }
 
 // Open starts at the first gift.
-func (p *Profile) Open() (Stream, error) { return &profileStream{profile: p}, nil }
+func (p *Profile) Open() (Stream, error) { return &madeStream{rows: p.rows, row: p.row}, nil }
 
-type profileStream struct {
-	profile *Profile
-	given   int64
+// madeStream gives the rows of a source that makes each of them by its number.
+type madeStream struct {
+	rows  int64
+	row   func(number int64) Row
+	given int64
 }
 
 // Next fills rows.
-func (s *profileStream) Next(rows []Row) (int, error) {
+func (s *madeStream) Next(rows []Row) (int, error) {
 	n := 0
-	for ; n < len(rows) && s.given < s.profile.rows; n++ {
+	for ; n < len(rows) && s.given < s.rows; n++ {
 		s.given++
-		rows[n] = s.profile.row(s.given)
+		rows[n] = s.row(s.given)
 	}
 	if n == 0 && len(rows) > 0 {
 		return 0, io.EOF
@@ -171,4 +173,4 @@ func (s *profileStream) Next(rows []Row) (int, error) {
 }
 
 // Close does nothing.
-func (s *profileStream) Close() error { return nil }
+func (s *madeStream) Close() error { return nil }
