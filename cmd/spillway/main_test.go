@@ -54,7 +54,8 @@ func launch(t *testing.T, args ...string) *child {
 			c.cmd.Env = append(c.cmd.Env, kv)
 		}
 	}
-	c.cmd.Env = append(c.cmd.Env, asSpillway+"=yes")
+	// What it keeps for its user, such as the pages of rehearsals, goes when the test goes.
+	c.cmd.Env = append(c.cmd.Env, asSpillway+"=yes", "XDG_CACHE_HOME="+t.TempDir())
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

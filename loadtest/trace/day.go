@@ -23,8 +23,8 @@ type DayConfig struct {
 	Seed uint64
 }
 
-// What a giving day looks like, as parts of it and multiples of its quiet rate; fitted
-// to the recorded events and to what organisers publish (see DESIGN.md).
+// What a giving day looks like, as parts of it and multiples of its quiet rate: after
+// what organisers publish, and chosen, not fitted by computation (see DESIGN.md).
 const (
 	dayOpening      = 0.02 // the first two of a hundred parts of the day:
 	dayOpeningRate  = 6    // whoever waited for the opening gives at once

@@ -19,8 +19,10 @@ const heldMax = 1 << 22
 // Donors is another source with more donors, or fewer: each of its gifts is given so
 // many times, each by a donor of his own at a moment of his own, at most Spread later. A
 // factor between two whole numbers is met on the whole: which gifts are given once
-// more is drawn by their numbers. So the day's shape stays: its bursts, its
-// hot campaigns, its amounts. (Options.Copies repeats each gift in the same moment.)
+// more is drawn by their numbers. So the day's curve, its hot campaigns and its amounts
+// stay; seconds are more uneven than those of as many donors who know nothing of each
+// other, for what belongs to one gift comes together. (Options.Copies repeats each gift
+// in the same moment.)
 type Donors struct {
 	source    Source
 	factor    float64
