@@ -48,8 +48,10 @@ func (s *session) reach() bool {
 	if s.open() != nil {
 		return false
 	}
+	// Not by the session's context: a dial called off after the far end has accepted would
+	// show it an orderly end, where the weather wants a reset.
 	dialer := net.Dialer{Timeout: dialWithin}
-	conn, err := dialer.DialContext(s.ctx, s.proxy.cfg.Network, s.proxy.cfg.Address)
+	conn, err := dialer.DialContext(s.proxy.ctx, s.proxy.cfg.Network, s.proxy.cfg.Address)
 	if err != nil {
 		// Nobody is there: the caller sees what a closed port shows at the first byte.
 		if !s.orphaned.Load() {
@@ -209,13 +211,16 @@ func (s *session) reset() {
 	}
 }
 
-// orphan ends the far connection without near seeing it.
+// orphan ends the far connection without near seeing it. It may be called again.
 func (s *session) orphan() {
-	s.orphaned.Store(true)
-	s.cancel()
-	_ = s.near.SetDeadline(time.Now()) // wakes its reader; hang takes it away
+	// Held from before it is marked: hang takes the deadline away only after it was set.
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.orphaned.Swap(true) {
+		return
+	}
+	s.cancel()
+	_ = s.near.SetDeadline(time.Now()) // wakes its reader
 	if s.far != nil {
 		abort(s.far)
 	}
@@ -225,7 +230,9 @@ func (s *session) orphan() {
 func (s *session) hang() {
 	var swallowing sync.WaitGroup
 	gone := make(chan struct{})
+	s.mu.Lock()
 	_ = s.near.SetDeadline(time.Time{}) // fails when near has ended, as the next read does
+	s.mu.Unlock()
 	swallowing.Go(func() {
 		defer close(gone)
 		_, _ = io.Copy(io.Discard, s.near)
