@@ -34,3 +34,6 @@ func Gathered(waiting int) int {
 	}
 	return len(gatherQuestions(<-questions, questions))
 }
+
+// EnvelopeEvery is the least time between two envelopes of a lane.
+const EnvelopeEvery = envelopeEvery

@@ -28,6 +28,13 @@ const (
 	// each turn is a few dozen microseconds of parsing. 3 pairs of 8 s of acks with 256
 	// connections (2026-11-22): 6 % less CPU per donation than without, 4 % more acks.
 	gatherTurns = 16
+	// envelopeEvery is the least time between the departures of two envelopes of a lane:
+	// each costs the broker a sync and wakes every consumer. A donation after a pause leaves
+	// at once, and so does an envelope that is full. With 2,000 donations/s and 10,000
+	// viewers on two cores (2026-11-23, pairs next to each other) it takes the service from
+	// 0.65 to 0.42 cores and its p99 from 11.3 to 7.6 ms; without viewers p99 is 0.6 ms
+	// longer, p50 1 ms. What a machine takes at most is the same.
+	envelopeEvery = time.Millisecond
 	// ackQueueLen holds every answer that may be under way: one for each envelope in
 	// flight and those of envelopes given up.
 	ackQueueLen = 256
@@ -56,7 +63,8 @@ type lane struct {
 	replies   string      // prefix of the reply subjects
 	lastToken uint64
 	answers   chan *nats.Msg
-	failing   string // the failure that was logged last, "" after a success
+	failing   string    // the failure that was logged last, "" after a success
+	lastLeft  time.Time // departure of the last envelope
 
 	stalledSince time.Time // zero while the broker answers
 	probeAt      time.Time // earliest time of the next probe of a stalled lane
@@ -204,12 +212,17 @@ func (l *lane) send(now time.Time) {
 			l.mu.Unlock()
 			return
 		}
+		if now.Sub(l.lastLeft) < envelopeEvery && len(l.queue) == 1 && l.queue[0].count < l.p.cfg.EnvelopeDonationsMax {
+			l.mu.Unlock()
+			return // the timer brings it back
+		}
 		l.gather()
 		o := l.queue[0]
 		l.queue = slices.Delete(l.queue, 0, 1)
 		l.places--
 		l.mu.Unlock()
 		l.inFlight = append(l.inFlight, o)
+		l.lastLeft = now
 		l.transmit(o, now)
 	}
 }
@@ -386,6 +399,9 @@ func (l *lane) nextDeadline() time.Time {
 	defer l.mu.Unlock()
 	if len(l.queue) > 0 {
 		earlier(l.queue[0].joinedAt.Add(l.p.cfg.AckTimeout))
+		if l.places > 0 && !(stalled && len(l.inFlight) > 0) { // as in send
+			earlier(l.lastLeft.Add(envelopeEvery))
+		}
 	}
 	return next
 }

@@ -135,6 +135,31 @@ func TestPublish_AcknowledgedIsStored(t *testing.T) {
 	}
 }
 
+// Envelopes that are not full leave at a pace, however fast the broker is.
+func TestPublish_EnvelopesKeepTheirDistance(t *testing.T) {
+	b := brokertest.New(t)
+	p := b.NewPublisher(broker.PublisherConfig{}, nil)
+	run(t, p.Run)
+	takes(t, p)
+	const callers, each = 4, 100
+	begun := time.Now()
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for n := range each {
+				if err := p.Publish(ledger.Live, donation(c*each+n)); err != nil {
+					t.Errorf("donation %d: %v", c*each+n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	most := int(time.Since(begun)/broker.EnvelopeEvery) + 2 // the first one, and the one of takes
+	if _, envelopes := stored(t, b, ledger.Live, 0); envelopes > most {
+		t.Errorf("%d envelopes, and not more than %d had a turn", envelopes, most)
+	}
+}
+
 func TestPublish_LightLoadTravelsAlone(t *testing.T) {
 	b := brokertest.New(t)
 	p := b.NewPublisher(broker.PublisherConfig{}, nil)
