@@ -113,6 +113,10 @@ type Deps struct {
 	Count func(ctx context.Context, slugPrefix string) (int64, error)
 	// Keys opens sealed personal fields; nil leaves them closed.
 	Keys audit.Opener
+	// Logs lists the files that the installation's processes write, for the audit; nil
+	// leaves I10 unjudged. Secrets are texts that none of them may hold, such as passwords.
+	Logs    func() ([]string, error)
+	Secrets []string
 	// Backlog counts the envelopes that the ledger has not acknowledged yet; nil
 	// leaves the drain to as_of alone.
 	Backlog func(ctx context.Context) (int64, error)

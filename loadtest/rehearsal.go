@@ -394,7 +394,13 @@ func (r *rehearsal) drain(ctx context.Context) error {
 // audit judges the whole run, this session and those before it.
 func (r *rehearsal) audit(ctx context.Context) error {
 	begun := time.Now()
-	cfg := audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say}
+	cfg := audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say, Secrets: r.deps.Secrets}
+	if r.deps.Logs != nil {
+		var err error
+		if cfg.Logs, err = r.deps.Logs(); err != nil {
+			return fmt.Errorf("find the logs: %w", err)
+		}
+	}
 	if m := r.report.Charging; m != nil {
 		cfg.Processor, cfg.Alone, cfg.Charged = r.deps.Simulator, r.cfg.Charging.Alone, m.Left == 0
 	}

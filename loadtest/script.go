@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -251,7 +252,7 @@ type refusal struct {
 	campaign    int
 	amountMinor int64
 	currency    money.Currency
-	body        string // with no donation in it
+	body        string // with no donation in it; probeSlug in it is the campaign's
 	contentType string
 }
 
@@ -265,7 +266,14 @@ var refusals = []refusal{
 	{body: `{"currency":"USD","currency":"USD","lines":[],"payment":{"confirmation_token":"ctoken_x"}}`},
 	{body: `{"currency":"USD","lines":[{"campaign":"x","amount_minor":5.5}],"payment":{"confirmation_token":"ctoken_x"}}`},
 	{campaign: probeOne, amountMinor: 500, contentType: "text/plain"},
+	// A card number where people write: it is refused, and no log may hold any of this.
+	{campaign: probeOne, body: `{"currency":"USD","lines":[{"campaign":"` + probeSlug + `","amount_minor":500}],` +
+		`"donor":{"name":"Ada Example aaaa","email":"donor-aaaaaaaaaaaaaaaa@example.org","anonymous":false,"hide_amount":false},` +
+		`"message":"my card is 4242 4242 4242 4242","payment":{"confirmation_token":"ctoken_rehearsal_aaaaaaaaaaaaaaaa"}}`},
 }
+
+// probeSlug stands for a campaign's slug, which the run makes.
+const probeSlug = "{slug}"
 
 // refused sends what has to be refused, each under a key of its own.
 func (s *scripts) refused(ctx context.Context, number int64) {
@@ -273,7 +281,7 @@ func (s *scripts) refused(ctx context.Context, number int64) {
 		ref := gift.Ref{Kind: gift.Refused, Number: number*int64(len(refusals)) + int64(i)}
 		p := probe{currency: r.currency, contentType: r.contentType}
 		if r.body != "" {
-			p.body = []byte(r.body)
+			p.body = []byte(strings.ReplaceAll(r.body, probeSlug, s.plan.campaigns[s.plan.probe(r.campaign)].Slug))
 		} else {
 			p.lines = []record.Line{{Campaign: s.plan.probe(r.campaign), AmountMinor: r.amountMinor}}
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ const (
 type target struct {
 	t      testing.TB
 	url    string
+	log    string // file
 	server *fasthttp.Server
 	ended  chan struct{}
 
@@ -88,6 +90,10 @@ func newTarget(t testing.TB) *target {
 		t.Fatal(err)
 	}
 	g.url = "http://" + ln.Addr().String()
+	g.log = filepath.Join(t.TempDir(), "target.log")
+	if err := os.WriteFile(g.log, []byte("msg=ready\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	g.serve(ln)
 	t.Cleanup(g.stop)
 	return g
@@ -226,6 +232,10 @@ func (g *target) donate(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		linesMinor += l.AmountMinor
+	}
+	if strings.Contains(w.Message, "4242 4242") {
+		ctx.SetStatusCode(422)
+		return
 	}
 	stored := g.donations[id]
 	if stored != nil && stored.Fingerprint != fp && !g.forgetful {
@@ -467,6 +477,7 @@ func (g *target) deps() Deps {
 			defer g.mu.Unlock()
 			return int64(len(g.donations)), nil
 		},
+		Logs:    func() ([]string, error) { return []string{g.log}, nil },
 		Backlog: func(context.Context) (int64, error) { return 0, nil }}
 }
 

@@ -60,6 +60,8 @@ type rehearseRunCommand struct {
 	Storms         storms        `placeholder:"FOR/EVERY" help:"Half of all calls are refused by 429 for a while again and again, such as 3s/30s."`
 	Webhooks       webhookFaults `placeholder:"FAULTS" help:"What happens to webhooks, such as lost=3%,twice=5%,late=10%."`
 
+	Logs []string `sep:"none" placeholder:"FILE" type:"path" help:"A log of the installation's processes, or a pattern of several such as '/var/log/spillway/*.log': the proof searches them for personal data, card numbers and secrets. May be given several times. A private installation's own are always searched."`
+
 	breakFlags
 
 	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
@@ -145,7 +147,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, private.end(report != nil && report.Holds)) }()
-		at.data = private.data
+		at.data, at.written = private.data, private.logs
 	} else if err := at.choose(); err != nil {
 		return nil, err
 	}
@@ -174,7 +176,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
 		Visits: c.visitors(), Scenario: c.scenario,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log, Break: own.play,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log, Break: own.play, Logs: at.logs, Secrets: at.secrets(keys.RehearsalCredential()),
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {

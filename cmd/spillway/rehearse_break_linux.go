@@ -66,6 +66,7 @@ func (c *rehearseRunCommand) startRig(p *process, s *screen, at *place, source t
 		tellPlan(p.stderr, &c.plan, c.Seed, events)
 		u.play = player(&c.plan, c.Seed, events, rig.Stage{Rig: r}, s)
 	}
+	at.written = r.LogPath("*")
 	s.say("starting a private spillway as processes in " + r.Dir)
 	if up {
 		err = r.StartUp(p.ctx)

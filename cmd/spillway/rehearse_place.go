@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	campaigndb "spillway/campaigns/postgres"
@@ -26,6 +31,7 @@ type place struct {
 	log     *slog.Logger
 	data    string // "" when the command says where everything is
 	alone   bool   // it is the rehearsal's own
+	written string // pattern of what its own processes log to, "" when it is somebody else's
 
 	// of an installation of processes, which stay where they are
 	own       *addresses
@@ -96,6 +102,57 @@ func (a *place) count(ctx context.Context, prefix string) (int64, error) {
 		return 0, err
 	}
 	return auditdb.Count(ctx, at.database, prefix)
+}
+
+// logs lists the files that the proof searches: those that were named, and those of an
+// installation of our own.
+func (a *place) logs() ([]string, error) {
+	patterns := slices.Clone(a.command.Logs)
+	if a.written != "" {
+		patterns = append(patterns, a.written)
+	}
+	var files []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("--logs %s: %w", pattern, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("--logs %s: %w", pattern, errNoLog)
+		}
+		files = append(files, found...)
+	}
+	if a.data == "" || len(files) == 0 {
+		return files, nil
+	}
+	// Beside what `up` itself says: the servers that it runs (onebox.Folder.Output).
+	servers, err := os.ReadDir(filepath.Join(a.data, "logs"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, s := range servers {
+		files = append(files, filepath.Join(a.data, "logs", s.Name()))
+	}
+	return files, nil
+}
+
+var errNoLog = errors.New("there is no such file: name the logs of the installation's processes, or leave it out")
+
+// secrets are those that are known here and that no log may hold.
+func (a *place) secrets(credential string) []string {
+	all := []string{credential}
+	at, err := a.find()
+	if err != nil {
+		return all // it is asked for again, and told then
+	}
+	for _, address := range []string{at.database, at.nats} {
+		if u, err := url.Parse(address); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				all = append(all, password)
+			}
+		}
+	}
+	return all
 }
 
 // backlogTimeout bounds asking the broker once.

@@ -32,6 +32,7 @@ const (
 // that goes when the proof holds.
 type private struct {
 	dir, data, log string
+	logs           string // pattern of the files that it logs to
 	cmd            *exec.Cmd
 	ended          chan struct{} // closed when the child has
 	waited         error
@@ -48,7 +49,7 @@ func startPrivate(p *process, s *screen, args ...string) (*private, error) {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // see above
 		return nil, err
 	}
-	u := &private{dir: dir, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "up.log"), ended: make(chan struct{}), screen: s}
+	u := &private{dir: dir, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "up.log"), logs: filepath.Join(dir, "*.log"), ended: make(chan struct{}), screen: s}
 	s.say("starting a private spillway in " + dir)
 	if err := u.start(p, args); err != nil {
 		return nil, errors.Join(err, u.end(false))
@@ -67,7 +68,8 @@ func (u *private) start(p *process, args []string) error {
 		close(u.ended)
 		return err
 	}
-	u.cmd = exec.Command(self, append([]string{"up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)...)
+	u.cmd = exec.Command(self, append([]string{"up", "--data", u.data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--log-level", "info"}, args...)...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	u.cmd.SysProcAttr = privateAttributes()
 	for _, kv := range os.Environ() { // what was set for us is not meant for it

@@ -1,5 +1,6 @@
 // Package audit judges a run: the generator's record of every attempt and answer
-// against the ledger's rows, the slots and the public totals.
+// against the ledger's rows, the slots, the public totals, the processor's own books
+// and the logs.
 //
 // The one invariant: a check holds only if it looked at every single thing that it
 // speaks of, and says how many those were; what it could not look at it never calls good.
@@ -114,6 +115,12 @@ type Config struct {
 	Processor Processor
 	// Alone says that nothing but the run was ever charged there.
 	Alone bool
+	// Logs are the files that the installation's processes wrote, searched for what no
+	// log may hold; nil leaves I10 unjudged, and says so.
+	Logs []string
+	// Secrets are texts of SecretBytesMin bytes or more that no log may hold, such as a
+	// password. They are never told.
+	Secrets []string
 	// Progress is told how far the audit is, in words; nil for nobody.
 	Progress func(text string)
 
@@ -161,6 +168,7 @@ type auditor struct {
 	clock     clock
 	watch     watch
 	till      *till // nil when the money is not judged
+	leaks     *leaks
 	attempts  int64 // entries, which bounds the keys
 	sessions  int
 	// orphans tells that the run was in the ledger before its record began: whose
@@ -193,6 +201,9 @@ type sums struct{ donations, pledged, raised int64 }
 
 // judge runs the passes over record and ledger.
 func (a *auditor) judge(ctx context.Context) error {
+	if err := a.readLogs(); err != nil {
+		return err
+	}
 	// Before the ledger is read, so that what it knows of is there as well.
 	if err := a.openTill(ctx); err != nil {
 		return err
@@ -214,6 +225,7 @@ func (a *auditor) judge(ctx context.Context) error {
 	}
 	end()
 	end = func() {}
+	a.leaks.close()
 	a.watch.judge(a)
 	if a.till != nil {
 		a.till.judgeRaised()

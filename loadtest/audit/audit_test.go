@@ -178,7 +178,7 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 			w.ledger.slot(w.slugs[river]).Donations++
 			w.ledger.slot(w.slugs[river]).PledgedMinor += 100
 		}},
-		"a gift failed once, and totals went back twice": {"I6 never;I6 every", func(w *world) {
+		"a gift failed once, and totals went back twice": {"I6 never go back;I6 every", func(w *world) {
 			w.see(1, river, w.now)
 			w.fail(find(w, row(2)))
 			w.see(1, river, w.now)
@@ -221,20 +221,20 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		"the public total raised a cent too many":  {"I5 raised", func(w *world) { w.total(river, func(t *Total) { t.RaisedMinor++ }) }},
 
 		// I6
-		"a version goes back": {"I6 never", func(w *world) { o := w.see(2, school, w.now); o.Version--; w.writer.Observation(o) }},
-		"as_of goes back": {"I6 never", func(w *world) {
+		"a version goes back": {"I6 never go back", func(w *world) { o := w.see(2, school, w.now); o.Version--; w.writer.Observation(o) }},
+		"as_of goes back": {"I6 never go back", func(w *world) {
 			o := w.see(2, school, w.now)
 			o.AsOf = o.AsOf.Add(-time.Second)
 			w.writer.Observation(o)
 		}},
-		"as_of of a heartbeat goes back": {"I6 never", func(w *world) {
+		"as_of of a heartbeat goes back": {"I6 never go back", func(w *world) {
 			o := w.see(2, school, w.now)
 			o.AgesOnly = true
 			o.AsOf = o.AsOf.Add(-time.Second)
 			w.writer.Observation(o)
 		}},
-		"one version, two numbers": {"I6 never", func(w *world) { o := w.see(2, school, w.now); o.Donations++; w.writer.Observation(o) }},
-		"numbers go back": {"I6 never", func(w *world) {
+		"one version, two numbers": {"I6 never go back;I6 never show", func(w *world) { o := w.see(2, school, w.now); o.Donations++; w.writer.Observation(o) }},
+		"numbers go back": {"I6 never go back", func(w *world) {
 			o := w.see(7, school, w.start)
 			o.Donations--
 			o.Version++
@@ -263,6 +263,22 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 			w.writer.Observation(o)
 		}},
 		"totals are older than the last answer": {"I6 drained", func(w *world) { w.total(river, func(t *Total) { t.AsOf = w.start }) }},
+
+		"a total shows what was not sent yet": {"I6 never show", func(w *world) {
+			o := w.look(8, probe, w.start)
+			o.At = w.start.Add(time.Millisecond) // before any probe left
+			w.writer.Observation(o)
+		}},
+		"a total shows a cent more than was sent": {"I6 never show", func(w *world) {
+			o := w.look(8, school, w.start)
+			o.PledgedMinor++
+			w.writer.Observation(o)
+		}},
+		"a total shows what was sent and never answered": {"", func(w *world) {
+			o := w.look(8, probe, w.start)
+			o.Donations, o.PledgedMinor = o.Donations+1, o.PledgedMinor+9 // the one that was never stored
+			w.writer.Observation(o)
+		}},
 
 		// I8
 		"a loser without a conflict": {"I8", func(w *world) { w.ledger.conflicts = nil }},

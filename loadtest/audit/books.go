@@ -108,9 +108,28 @@ func (s *SideSums) add(o SideSums) {
 // sides are a donation's sums on both sides, in its currency.
 type sides struct {
 	processor, journal SideSums
+	// credited is what the journal owes to campaigns of the run for it.
+	credited []credit
 	// oddity is what cannot be summed up, such as another currency's entry.
 	oddity string
 	seen   bool // by a row of the ledger
+}
+
+// credit is what the journal owes to one campaign.
+type credit struct {
+	campaign int32
+	minor    int64
+}
+
+// owe adds to what the journal owes to a campaign.
+func (s *sides) owe(campaign int32, minor int64) {
+	for i := range s.credited {
+		if s.credited[i].campaign == campaign {
+			s.credited[i].minor += minor
+			return
+		}
+	}
+	s.credited = append(s.credited, credit{campaign, minor})
 }
 
 // till judges the money; nil when it was not asked for.
@@ -192,6 +211,9 @@ func (t *till) entry(e *Entry) {
 		if slug, ok := strings.CutPrefix(account, accountGifts); ok {
 			if c, ours := t.a.bySlug[slug]; ours {
 				t.a.campaigns[c].journalMinor -= e.Amounts[i]
+				if e.Donation != (ingest.ID{}) {
+					t.of(e.Donation).owe(c, -e.Amounts[i])
+				}
 			}
 		}
 	}
@@ -261,9 +283,47 @@ func (t *till) row(d *Donation) {
 	case p.Charge != "" && (s.processor.ChargedMinor != d.AmountMinor || p.CapturedMinor != d.AmountMinor):
 		r.agreed.fail(d.ID, nil, "given %d minor units, charged %d, the payment says %d", d.AmountMinor, s.processor.ChargedMinor, p.CapturedMinor)
 	}
+	t.told(d, s)
+	t.credited(d, s)
 	both := r.currency(d.Currency)
 	both.Processor.add(s.processor)
 	both.Journal.add(s.journal)
+}
+
+// told holds what the donor is told against what became of the money.
+func (t *till) told(d *Donation, s *sides) {
+	r, p := t.a.result, &d.Payment
+	if !final(p.Status) {
+		return // another check speaks of it
+	}
+	r.told.Checked++
+	charged := s.processor.Charges > 0
+	whole := charged && s.processor.RefundedMinor >= s.processor.ChargedMinor
+	switch {
+	case charged && !p.Pledged():
+		r.told.fail(d.ID, nil, "it was charged, and its donor is told that it is %s", p.Status)
+	case !charged && p.Pledged():
+		r.told.fail(d.ID, nil, "it was never charged, and its donor is told that it is %s", p.Status)
+	case whole && p.Status == statusSucceeded, !whole && p.Status == statusRefunded:
+		r.told.fail(d.ID, nil, "%d of %d minor units were given back, and its donor is told that it is %s", s.processor.RefundedMinor, s.processor.ChargedMinor, p.Status)
+	}
+}
+
+// credited holds what the journal owes to campaigns for a donation against what its
+// lines have raised.
+func (t *till) credited(d *Donation, s *sides) {
+	r := t.a.result
+	r.booked.Checked++
+	for n, l := range d.Lines {
+		if c, ours := t.a.bySlug[l.Campaign]; ours {
+			s.owe(c, -d.Payment.Raised(n, l.AmountMinor))
+		}
+	}
+	for _, c := range s.credited {
+		if c.minor != 0 {
+			r.booked.fail(d.ID, text(t.a.campaigns[c.campaign].Slug), "the journal credits %d minor units more for it than its payment has raised", c.minor)
+		}
+	}
 }
 
 // small looks at the processor's minimum: what is below fails, and nothing else is
@@ -289,10 +349,13 @@ func (t *till) small(d *Donation) {
 // close ends a part: what is on either side and not in the ledger.
 func (t *till) close(e *expectation, part, parts int) {
 	for id, s := range t.part {
-		if e.find(id) == nil || s.seen || s.journal == (SideSums{}) {
-			continue
+		switch {
+		case s.seen:
+		case e.find(id) != nil && s.journal != (SideSums{}):
+			t.a.result.agreed.fail(id, nil, "in the journal, and no donation of the ledger")
+		case len(s.credited) > 0:
+			t.a.result.booked.fail(id, nil, "the journal credits a campaign of the run for it, and it is no donation of the run")
 		}
-		t.a.result.agreed.fail(id, nil, "in the journal, and no donation of the ledger")
 	}
 	for id, charges := range t.charges {
 		if partOf(id, parts) != part {
@@ -341,9 +404,10 @@ func (r *Result) currency(code string) *CurrencySums {
 func (r *Result) withMoney() {
 	r.Money = &Money{Statuses: map[string]int64{}}
 	r.balanced = r.add("I4", "every journal entry sums to zero per currency")
-	r.booked = r.add("I5", "raised = journal, per campaign")
+	r.booked = r.add("I5", "raised = journal, per donation and per campaign")
 	r.once = r.add("I7", "at most one successful charge per donation, at the processor and in the journal")
 	r.agreed = r.add("I7", "the processor's own books and the journal agree on every donation: charge, refunds and fee, to the minor unit")
+	r.told = r.add("I7", "donors are told what became of the money: charged or not, given back or not")
 	r.ended = r.add("I7", "every donation came to an end: charged, failed or canceled")
 	r.least = r.add("I7", "gifts below the processor's minimum fail, and no other is refused")
 }

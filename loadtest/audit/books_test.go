@@ -52,6 +52,17 @@ func (w *world) entry(d *Donation, kind, account string, minor int64) *Entry {
 	return e
 }
 
+// captureOf is the entry of a row's capture.
+func (w *world) captureOf(ref gift.Ref) *Entry {
+	for _, e := range w.ledger.entries {
+		if e.Kind == "capture" && e.Donation == w.run.ID(ref) {
+			return e
+		}
+	}
+	w.t.Fatalf("%v was not captured", ref)
+	return nil
+}
+
 func (e *Entry) post(account string, minor int64) {
 	e.Accounts, e.Currencies, e.Amounts = append(e.Accounts, account), append(e.Currencies, "USD"), append(e.Amounts, minor)
 }
@@ -129,7 +140,7 @@ func TestMoney_EachDoctoredThingIsCaught(t *testing.T) {
 			e.Amounts = make([]int64, len(e.Amounts))
 			e.Kind = "correction"
 		}},
-		"a charge that the processor does not have": {"I7 own books", func(w *world) { charge(w).Succeeded = false }},
+		"a charge that the processor does not have": {"I7 own books;I7 donors are told", func(w *world) { charge(w).Succeeded = false }},
 		"another amount": {"I7 own books", func(w *world) { charge(w).AmountMinor++ }},
 		"another amount on both sides": {"I7 own books", func(w *world) {
 			charge(w).AmountMinor++
@@ -140,7 +151,7 @@ func TestMoney_EachDoctoredThingIsCaught(t *testing.T) {
 		"another fee":               {"I7 own books", func(w *world) { charge(w).FeeMinor++ }},
 		"another currency":          {"I7 own books", func(w *world) { charge(w).Currency = "EUR" }},
 		"given back and not booked": {"I7 own books", func(w *world) { charge(w).RefundedMinor = 5 }},
-		"a failed gift was charged": {"I7 own books", func(w *world) {
+		"a failed gift was charged": {"I7 own books;I7 donors are told", func(w *world) {
 			d := find(w, w.run.ID(row(3)))
 			w.ledger.charges = append(w.ledger.charges, Charge{ID: "ch_3", Donation: d.ID.String(), Currency: "USD", AmountMinor: d.AmountMinor, Succeeded: true})
 		}},
@@ -158,6 +169,63 @@ func TestMoney_EachDoctoredThingIsCaught(t *testing.T) {
 			s.Donations++
 			s.PledgedMinor += d.Lines[0].AmountMinor
 			w.charge(d)
+		}},
+		"a declined gift is told as a success": {"I7 donors are told", func(w *world) {
+			d := find(w, w.run.ID(row(3)))
+			d.Payment = Payment{Status: "succeeded"}
+			s := w.ledger.slot(d.Lines[0].Campaign)
+			s.Donations++
+			s.PledgedMinor += d.Lines[0].AmountMinor
+		}},
+		"a charged gift is told as canceled": {"I7 donors are told", func(w *world) {
+			d := find(w, w.run.ID(row(2)))
+			d.Payment.Status = "canceled"
+			s := w.ledger.slot(d.Lines[0].Campaign)
+			s.Donations--
+			s.PledgedMinor -= d.Lines[0].AmountMinor
+		}},
+		"given back whole, and told as a success": {"I7 donors are told", func(w *world) {
+			d := find(w, w.run.ID(row(2)))
+			w.refund(d, 100)
+			cover := d.AmountMinor - 100
+			charge(w).RefundedMinor = d.AmountMinor
+			e := w.entry(d, "refund", "processor:stripe", -d.AmountMinor)
+			e.post("gifts:"+d.Lines[0].Campaign, 100)
+			if cover > 0 {
+				e.post("fees:covered", cover)
+			}
+		}},
+		"given back whole, and told so": {"", func(w *world) {
+			d := find(w, w.run.ID(row(2)))
+			w.refund(d, 100)
+			d.Payment.Status = "refunded"
+			cover := d.AmountMinor - 100
+			charge(w).RefundedMinor = d.AmountMinor
+			e := w.entry(d, "refund", "processor:stripe", -d.AmountMinor)
+			e.post("gifts:"+d.Lines[0].Campaign, 100)
+			if cover > 0 {
+				e.post("fees:covered", cover)
+			}
+		}},
+		"told as given back, and nothing was": {"I7 donors are told", func(w *world) { find(w, w.run.ID(row(2))).Payment.Status = "refunded" }},
+		"credited to another gift's campaign": {"I5 raised = journal", func(w *world) {
+			e := entry(w, "capture")
+			e.Accounts[1] = "gifts:" + w.slugs[school]
+		}},
+		"two gifts' captures are swapped": {"I5 raised = journal", func(w *world) {
+			// Each campaign has what it should, and no gift does.
+			one, other := entry(w, "capture"), w.captureOf(row(7))
+			one.Accounts[1], other.Accounts[1] = other.Accounts[1], one.Accounts[1]
+		}},
+		"a capture of nobody's": {"I5 raised = journal", func(w *world) {
+			e := w.entry(&Donation{ID: ingest.DeriveID([]byte("nobody"))}, "capture", "processor:stripe", 9)
+			e.post("gifts:"+w.slugs[river], -9)
+		}},
+		"a refund taken twice from the totals": {"I5 raised = journal", func(w *world) {
+			d := find(w, w.run.ID(row(2)))
+			w.refund(d, 40)
+			charge(w).RefundedMinor = 20
+			w.entry(d, "refund", "processor:stripe", -20).post("gifts:"+d.Lines[0].Campaign, 20)
 		}},
 		"a good gift was refused": {"I7 gifts below", func(w *world) { find(w, w.run.ID(row(3))).Payment.Reason = "refused" }},
 		"a charge of nobody": {"I7 own books", func(w *world) {
@@ -184,6 +252,23 @@ func TestMoney_EachDoctoredThingIsCaught(t *testing.T) {
 			}
 			wantBroken(t, w.moneyAudit(), want...)
 		})
+	}
+}
+
+// TestMoney_WhatIsCreditedWronglyIsNamed names the donations, where the campaigns' sums
+// are right.
+func TestMoney_WhatIsCreditedWronglyIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.goodRun()
+	w.settle()
+	one, other := w.captureOf(row(2)), w.captureOf(row(7))
+	one.Accounts[1], other.Accounts[1] = other.Accounts[1], one.Accounts[1]
+	named := map[string]bool{}
+	for _, v := range w.moneyAudit().booked.Violations {
+		named[v.ID] = true
+	}
+	if len(named) != 2 || !named[one.Donation.String()] || !named[other.Donation.String()] {
+		t.Errorf("named %v, want %s and %s", named, one.Donation, other.Donation)
 	}
 }
 

@@ -23,9 +23,11 @@ type Payment struct {
 
 // The words of a status that the audit tells apart (the public contract).
 const (
-	statusFailed   = "failed"
-	statusCanceled = "canceled"
-	reasonRefused  = "refused"
+	statusSucceeded = "succeeded"
+	statusRefunded  = "refunded"
+	statusFailed    = "failed"
+	statusCanceled  = "canceled"
+	reasonRefused   = "refused"
 )
 
 // final tells whether nothing more is to be expected of a status by itself.

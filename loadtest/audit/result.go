@@ -126,8 +126,8 @@ type Result struct {
 	ClockLow  time.Duration `json:"clock_low_ns"`
 	ClockHigh time.Duration `json:"clock_high_ns"`
 
-	stored, unsent, refused, totals, raised, source, forward, truth, agree, repeats, opening *Check
-	balanced, booked, once, agreed, ended, least                                             *Check // with Money
+	stored, unsent, refused, totals, raised, source, forward, ahead, truth, agree, repeats, opening, private *Check
+	balanced, booked, once, agreed, told, ended, least                                                       *Check // with Money
 }
 
 // Holds tells whether no check is broken.
@@ -156,9 +156,11 @@ func newResult() *Result {
 	r.raised = add("I5", "raised: slots = what was captured, less what was given back = public totals, per campaign")
 	r.source = add("I5", "the ledger's sums are the source's, to the minor unit, per campaign")
 	r.forward = add("I6", "public totals never go back on one connection, but by gifts that failed")
+	r.ahead = add("I6", "public totals never show more than had been sent by then")
 	r.truth = add("I6", "every 202 given before as_of is inside the total, or has failed since")
 	r.agree = add("I6", "once drained, public totals are complete as of the last 202")
 	r.repeats = add("I8", "same key and content: one donation, one answer; other content: refused or a recorded conflict")
 	r.opening = add("I9", "opening and closing are judged by the front-end's receive time, [start, end)")
+	r.private = add("I10", "no personal data, card data or secret in a line of a log")
 	return r
 }

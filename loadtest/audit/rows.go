@@ -324,6 +324,11 @@ func (a *auditor) settle(k *key) {
 	several := false
 	k.each(func(v *variant) {
 		several = several || v.number > 0 || v.attempts > 1
+		if len(a.leaks.order) > 0 {
+			if g, ok := a.gift(k, v); ok {
+				a.leaks.whose(id, refOf(k, v), &g)
+			}
+		}
 		if v.accepted == 0 {
 			return
 		}
@@ -342,6 +347,7 @@ func (a *auditor) settle(k *key) {
 	if several {
 		r.repeats.Checked++
 	}
+	a.watch.sent(a, k)
 }
 
 func refOf(k *key, v *variant) gift.Ref {

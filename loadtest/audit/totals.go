@@ -229,6 +229,9 @@ func (a *auditor) judgeCampaign(c *campaign) {
 	if c.slots.raised != c.counted.raised {
 		r.raised.fail(nil, slug, "slots say %d minor units raised, the payments %d", c.slots.raised, c.counted.raised)
 	}
+	if c.slotCurrency != "" && c.slotCurrency != string(c.Currency) {
+		r.totals.fail(nil, slug, "its slots are in %s, and it takes %s", c.slotCurrency, c.Currency)
+	}
 	if c.Absent && (c.rows != 0 || c.slots.donations != 0) {
 		r.totals.fail(nil, slug, "%d donations in a campaign that does not exist", c.rows)
 	}

@@ -15,9 +15,11 @@ type watch struct {
 	sessions int
 	lines    map[line]*reading
 	claims   map[int32][]claim // by campaign
-	held     int               // claims kept
-	stride   int               // every stride-th claim is kept
-	seen     int64
+	// byReading are the claims' places in the order of reading.
+	byReading map[int32][]int32
+	held      int // claims kept
+	stride    int // every stride-th claim is kept
+	seen      int64
 	// released are donations that stopped being pledged: about 24 bytes for each in a
 	// campaign that was watched.
 	released map[int32][]release
@@ -60,7 +62,18 @@ type claim struct {
 	// due counts what was acknowledged since the claim before and had to be inside;
 	// summed up they are what this claim owes.
 	due, dueMinor int64
+	// sent counts what was first sent since the claim that was read before, and before
+	// this one was read: summed up they are the most that it may hold.
+	sent, sentMinor int64
 }
+
+// sentSlack is how much later than it was read a total may hold a gift by our own
+// clock, which may be set meanwhile; othersSlack the same where several generators'
+// clocks were measured against each other.
+const (
+	sentSlack   = 100 * time.Millisecond
+	othersSlack = time.Second
+)
 
 func (w *watch) init() {
 	w.lines = map[line]*reading{}
@@ -154,8 +167,70 @@ func (w *watch) claim(campaign int32, c claim) {
 
 func (w *watch) close() {
 	w.lines = nil
-	for _, all := range w.claims {
+	w.byReading = map[int32][]int32{}
+	for campaign, all := range w.claims {
 		slices.SortFunc(all, func(a, b claim) int { return a.asOf.Compare(b.asOf) })
+		order := make([]int32, len(all)) // at most ObservationsMax of them
+		for i := range order {
+			order[i] = int32(i)
+		}
+		slices.SortFunc(order, func(i, k int32) int { return all[i].at.Compare(all[k].at) })
+		w.byReading[campaign] = order
+	}
+}
+
+// sent notes a key: whatever was read of its campaigns after it was first sent may hold
+// it, once for each campaign, and no earlier reading may.
+func (w *watch) sent(a *auditor, k *key) {
+	slack := sentSlack
+	if len(a.cfg.Others) > 0 {
+		slack = othersSlack
+	}
+	var most []record.Line // by campaign, of the contents that were sent
+	var first time.Time
+	k.each(func(v *variant) {
+		if first.IsZero() || v.firstSent.Before(first) {
+			first = v.firstSent
+		}
+		for _, l := range v.lines {
+			i := slices.IndexFunc(most, func(m record.Line) bool { return m.Campaign == l.Campaign })
+			if i < 0 {
+				most = append(most, l)
+				continue
+			}
+			most[i].AmountMinor = max(most[i].AmountMinor, l.AmountMinor)
+		}
+	})
+	for _, l := range most {
+		all, order := w.claims[l.Campaign], w.byReading[l.Campaign]
+		i := sort.Search(len(order), func(i int) bool { return !all[order[i]].at.Add(slack).Before(first) })
+		if i < len(order) {
+			all[order[i]].sent++
+			all[order[i]].sentMinor += l.AmountMinor
+		}
+	}
+}
+
+// judgeSent holds every total that was read against all that had been sent by then.
+func (w *watch) judgeSent(a *auditor) {
+	c := a.result.ahead
+	if a.orphans {
+		c.Note = "the run was there before its record began: what was sent before is not known"
+		return
+	}
+	for campaign, order := range w.byReading {
+		all := w.claims[campaign]
+		var sent, minor int64
+		for _, i := range order {
+			k := &all[i]
+			sent += k.sent
+			minor += k.sentMinor
+			c.Checked++
+			if k.donations > sent || k.minor > minor {
+				c.fail(nil, text(a.campaigns[campaign].Slug), "read at %s: %d donations and %d minor units, and no more than %d and %d had been sent",
+					stamp(k.at), k.donations, k.minor, sent, minor)
+			}
+		}
 	}
 }
 
@@ -200,6 +275,7 @@ func (w *watch) judge(a *auditor) {
 			a.result.forward.fail(nil, text(k.Slug), "%s; %d and %d minor units in all on that connection, and %d failed with %d", d.detail, d.donations, d.minor, k.falls, k.fallsMinor)
 		}
 	}
+	w.judgeSent(a)
 	if w.stride > 1 {
 		c.Note = fmt.Sprintf("every %dth of %d observations was held against the answers", w.stride, w.seen)
 	}

@@ -30,6 +30,7 @@ type world struct {
 	ledger  *fakeLedger
 	keys    fakeKeys
 	sealing bool
+	logs    []string
 }
 
 // campaigns of the world, by index.
@@ -46,6 +47,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, start: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), ledger: newFakeLedger(), keys: fakeKeys{}, sealing: true}
 	w.path = filepath.Join(t.TempDir(), "record")
+	w.log("quiet", "level=INFO msg=ready")
 	hash := [32]byte{7}
 	var err error
 	if w.run, err = gift.NewRun("world", "day.csv", hash); err != nil {
@@ -263,7 +265,7 @@ func (w *world) audit() *Result {
 }
 
 func (w *world) config() Config {
-	return Config{Record: w.path, Totals: w.ledger, Keys: w.keys, Charged: true, partitionKeys: 4, settlePause: time.Millisecond,
+	return Config{Record: w.path, Totals: w.ledger, Keys: w.keys, Charged: true, Logs: w.logs, Secrets: []string{secret, "short"}, partitionKeys: 4, settlePause: time.Millisecond,
 		Open: func(context.Context) (Ledger, func(), error) { return w.ledger, func() {}, nil }}
 }
 

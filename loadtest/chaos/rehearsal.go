@@ -33,7 +33,7 @@ func Rehearse(r *rig.Rig, name string, load Load) (*Rehearsal, error) {
 
 func (h *Rehearsal) start(more ...string) error {
 	h.starts++
-	args := append([]string{"rehearse", "--target", h.rig.URL(), "--run", h.name, "--record", h.record(), "--json", h.report()}, h.load.args()...)
+	args := append([]string{"rehearse", "--target", h.rig.URL(), "--run", h.name, "--record", h.record(), "--json", h.report(), "--logs", h.rig.LogPath("*")}, h.load.args()...)
 	args = append(append(args, h.rig.Where()...), more...)
 	if !h.rig.Private() {
 		args = append(args, "--secrets", h.rig.Secrets())

@@ -2,9 +2,14 @@
 
 package mutants
 
+import "slices"
+
 // Catalog lists the broken builds. Each breaks one rule of the design in the way
 // in which somebody in a hurry would.
-var Catalog = []Mutant{
+var Catalog = slices.Concat(pipeline, adversary)
+
+// pipeline are those of the way from the socket to the ledger.
+var pipeline = []Mutant{
 	{
 		Name:   "ack-early",
 		Breaks: "202 is said after the broker's acknowledgement of the envelope",

@@ -38,6 +38,7 @@ type Check interface {
 type Env struct {
 	Tree       string // top of the module
 	NATSServer string // path of a stock broker
+	Judge      string // path of the unbroken program, which rehearses what Day starts
 	Dir        string // for what a check builds; of its own for every run
 	Logf       func(format string, args ...any)
 }
@@ -46,6 +47,7 @@ type Env struct {
 type Finding struct {
 	What  string   // in the check's own words
 	Codes []string // the invariants that do not hold, such as "I1"
+	Named bool     // a donation is named by its ID
 }
 
 func (f *Finding) Error() string { return f.What }
@@ -101,6 +103,7 @@ func last(out []byte) []byte { return out[max(0, len(out)-outputShown):] }
 type Schedule struct {
 	Scenario chaos.Scenario
 	Breaks   []string // "I1", ...; any of them will do
+	Named    bool     // a donation has to be named
 }
 
 func (s Schedule) String() string { return "schedule " + s.Scenario.Name }
@@ -118,7 +121,7 @@ func (s Schedule) Run(ctx context.Context, e Env, overlay string) error {
 	if outcome.Holds {
 		return nil
 	}
-	return finding(outcome.Verdict, outcome.Why, s.Breaks)
+	return finding(outcome.Verdict, outcome.Why, s.Breaks, s.Named)
 }
 
 func (e Env) programs(ctx context.Context, overlay string) (rig.Programs, error) {

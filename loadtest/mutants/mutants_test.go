@@ -30,6 +30,7 @@ type proof struct {
 	Without string   `json:"without"`
 	Check   string   `json:"check"`
 	Broken  []string `json:"broken,omitempty"` // invariants that the audit names
+	Named   bool     `json:"named,omitempty"`  // a donation, by its ID
 	Found   string   `json:"found"`
 	Seconds float64  `json:"seconds"` // builds and control included
 }
@@ -68,6 +69,10 @@ func TestMutants(t *testing.T) {
 	if env.NATSServer, err = programs.BuildNATSServer(t.Context(), env.Tree, env.Dir); err != nil {
 		t.Fatal(err)
 	}
+	judge := t.TempDir()
+	if env.Judge, err = programs.BuildSpillway(t.Context(), env.Tree, judge); err != nil {
+		t.Fatal(err)
+	}
 	controls := map[string]error{} // by check
 	var proofs []proof
 	for _, m := range Catalog {
@@ -92,7 +97,7 @@ func TestMutants(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("caught by %s %v: %s", m.Check, found.Codes, found.What)
-			proofs = append(proofs, proof{m.Name, m.Breaks, m.Check.String(), found.Codes, found.What, time.Since(began).Seconds()})
+			proofs = append(proofs, proof{m.Name, m.Breaks, m.Check.String(), found.Codes, found.Named, found.What, time.Since(began).Seconds()})
 		})
 	}
 	if *results == "" {

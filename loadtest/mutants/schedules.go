@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"spillway/loadtest/audit"
 	"spillway/loadtest/chaos"
 	"spillway/loadtest/powercut"
 	"spillway/loadtest/rig"
@@ -30,6 +31,20 @@ var brokerFrozenThenKilled = Schedule{
 		},
 	},
 	Breaks: []string{"I1"},
+}
+
+// ledgerAwayOverTheClosing has a campaign end while the ledger is down: what was
+// received in time is recorded after the end.
+var ledgerAwayOverTheClosing = Schedule{
+	Scenario: chaos.Scenario{
+		Name: "ledger-away-over-the-closing",
+		Load: load,
+		Script: func(t *chaos.Trial) []chaos.Step {
+			return []chaos.Step{t.StartRoles(1), t.BeginAfter("run", 1), t.Kill(rig.Ledger(1)), t.Hold(load.For), t.Restart(rig.Ledger(1))}
+		},
+	},
+	Breaks: []string{"I1"},
+	Named:  true,
 }
 
 // sameRunAgain sends every key a second time, to a ledger that was killed meanwhile.
@@ -127,23 +142,41 @@ func (PowerCut) Run(ctx context.Context, e Env, overlay string) error {
 	if verdict.Holds() {
 		return nil
 	}
-	return finding(verdict, verdict.Tail, []string{"I1"})
+	return finding(verdict, verdict.Tail, []string{"I1"}, false)
 }
 
 // ErrCannotHere says that this machine cannot make the check; its cause says why.
 var ErrCannotHere = errors.New("this check cannot be made here")
 
 // finding is what a failed proof means to a check that looks for certain
-// invariants: a Finding when one of them is broken, else ErrOther.
-func finding(v *chaos.Verdict, why string, wanted []string) error {
+// invariants: a Finding when one of them is broken, and names a donation where that is
+// asked for, else ErrOther.
+func finding(v *chaos.Verdict, why string, wanted []string, named bool) error {
 	if v == nil || v.Report.Audit == nil {
 		return fmt.Errorf("%w: %s", ErrOther, why)
 	}
 	broken := v.Broken()
+	nameless := ""
 	for _, c := range v.Report.Audit.Checks {
-		if c.Broken > 0 && slices.Contains(wanted, c.Invariant) {
-			return &Finding{What: fmt.Sprintf("%s: %d of %d broken", c.Claim, c.Broken, c.Checked), Codes: broken}
+		if c.Broken == 0 || !slices.Contains(wanted, c.Invariant) {
+			continue
 		}
+		what := fmt.Sprintf("%s: %d of %d broken", c.Claim, c.Broken, c.Checked)
+		i := slices.IndexFunc(c.Violations, func(v audit.Violation) bool { return v.ID != "" })
+		if i >= 0 {
+			first := c.Violations[i]
+			return &Finding{What: fmt.Sprintf("%s, such as %s: %s", what, first.ID, first.Detail), Codes: broken, Named: true}
+		}
+		nameless = what
+		if len(c.Violations) > 0 {
+			nameless += fmt.Sprintf(", such as %s: %s", c.Violations[0].Ref, c.Violations[0].Detail)
+		}
+		if !named {
+			return &Finding{What: nameless, Codes: broken}
+		}
+	}
+	if nameless != "" {
+		return fmt.Errorf("%w: found, and no donation is named: %s", ErrOther, nameless)
 	}
 	return fmt.Errorf("%w: %v broken, not one of %v: %s", ErrOther, broken, wanted, why)
 }
