@@ -232,10 +232,13 @@ var cardGroups = [][]int{{4, 4, 4, 4}, {4, 4, 4, 4, 3}, {4, 6, 5}, {4, 6, 4}, {4
 func cards(line []byte, found func([]byte)) {
 	digit := func(i int) bool { return i >= 0 && i < len(line) && line[i] >= '0' && line[i] <= '9' }
 	word := func(i int) bool {
-		return i >= 0 && i < len(line) && (digit(i) || line[i]|0x20 >= 'a' && line[i]|0x20 <= 'z' || line[i] == '-' || line[i] == '_' || line[i] == '.')
+		return i >= 0 && i < len(line) && (digit(i) || line[i]|0x20 >= 'a' && line[i]|0x20 <= 'z' || line[i] == '-' || line[i] == '_')
 	}
+	// What a dot parts goes on: a version, a decimal, but not the end of a sentence.
+	goesOn := func(i int) bool { return word(i) || i < len(line) && line[i] == '.' && word(i+1) }
+	began := func(i int) bool { return word(i) || i > 0 && line[i] == '.' && word(i-1) }
 	for i := 0; i < len(line); {
-		if !digit(i) || word(i-1) {
+		if !digit(i) || began(i-1) {
 			i++
 			continue
 		}
@@ -256,7 +259,7 @@ func cards(line []byte, found func([]byte)) {
 		next := ends[0]
 		for n := range groups {
 			whole := n == 0 && groups[0] >= cardDigitsMin && groups[0] <= cardDigitsMost
-			if (whole || slices.ContainsFunc(cardGroups, func(g []int) bool { return slices.Equal(g, groups[:n+1]) })) && !word(ends[n]) && isCard(line[i:ends[n]]) {
+			if (whole || slices.ContainsFunc(cardGroups, func(g []int) bool { return slices.Equal(g, groups[:n+1]) })) && !goesOn(ends[n]) && isCard(line[i:ends[n]]) {
 				found(line[i:ends[n]])
 				next = ends[n]
 			}

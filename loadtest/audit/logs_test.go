@@ -57,7 +57,7 @@ func TestLogs_WhatNoLogMayHoldIsFound(t *testing.T) {
 		"somebody's e-mail":        {"an e-mail address", false, func(*gift.Gift) string { return `msg="mail to grace.hopper+x@navy.example.mil refused"` }},
 		"a donor's name":           {"a donor's name", true, func(g *gift.Gift) string { return fmt.Sprintf("donor=%q", g.Donation.Personal.Name) }},
 		"a donor's name in a form": {"a donor's name", true, func(g *gift.Gift) string { return "name=" + strings.ReplaceAll(g.Donation.Personal.Name, " ", "+") }},
-		"a message":                {"a donor's message", false, func(*gift.Gift) string { return `body={"message":"Happy to help <3 & again"}` }},
+		"a message":                {"a donor's message", false, func(*gift.Gift) string { return `body={"message":"Happy to help <3 & again next year"}` }},
 		"a confirmation token": {"a confirmation token", true, func(g *gift.Gift) string {
 			return "params=amount=100&confirmation_token=" + g.Donation.Payment.ConfirmationToken
 		}},
