@@ -167,11 +167,12 @@ func (e *engine) forget(jobs []job) {
 func (e *engine) appendRows(batch []job, rows []trace.Row) []job {
 	for i := range rows {
 		r := &rows[i]
-		batch = append(batch, job{
-			ref:     gift.Ref{Kind: gift.Row, Number: r.Number, Copy: r.Copy},
-			line:    record.Line{Campaign: r.Campaign, AmountMinor: r.AmountMinor},
-			planned: e.start.Add(r.Planned),
-		})
+		j := job{ref: gift.Ref{Kind: gift.Row, Number: r.Number, Copy: r.Copy}, planned: e.start.Add(r.Planned)}
+		for l := range r.Lines {
+			j.row[j.count] = record.Line(l)
+			j.count++
+		}
+		batch = append(batch, j)
 	}
 	e.open.Add(int64(len(rows)))
 	return batch
@@ -183,19 +184,13 @@ func (e *engine) leave(batch []job) error {
 		return e.writer.Flush()
 	}
 	sent := time.Now()
-	var one [1]record.Line
 	for i := range batch {
 		j := &batch[i]
 		j.try++
 		if j.first.IsZero() {
 			j.first = sent
 		}
-		lines := one[:]
-		one[0] = j.line
-		if j.probe != nil {
-			lines = j.probe.lines
-		}
-		e.writer.Attempt(&record.Attempt{Ref: j.ref, Try: j.try, Sent: sent, Lines: lines})
+		e.writer.Attempt(&record.Attempt{Ref: j.ref, Try: j.try, Sent: sent, Lines: j.lines()})
 	}
 	if err := e.writer.Flush(); err != nil {
 		return err

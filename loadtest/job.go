@@ -8,13 +8,15 @@ import (
 	"spillway/ledger/money"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
+	"spillway/loadtest/trace"
 )
 
 // job is one gift on its way to a definite answer.
 type job struct {
 	ref gift.Ref
-	// line is the only line of a row.
-	line record.Line
+	// row are the lines of a row, the first so many of them; most have one.
+	row   [trace.BasketMost]record.Line
+	count int8
 	// planned is when it should leave; latency counts from here.
 	planned time.Time
 	// first is when the first attempt left, zero before.
@@ -30,7 +32,7 @@ func (j *job) lines() []record.Line {
 	if j.probe != nil {
 		return j.probe.lines
 	}
-	return []record.Line{j.line}
+	return j.row[:j.count]
 }
 
 // probe is what a request beside the rows differs in.
@@ -62,7 +64,7 @@ type queue struct {
 	closed bool
 }
 
-// QueueMax bounds jobs that wait for a connection, about 100 bytes each. Beyond it
+// QueueMax bounds jobs that wait for a connection, about 150 bytes each. Beyond it
 // the dispatcher waits, and that shows as lateness.
 const QueueMax = 1 << 20
 

@@ -167,15 +167,18 @@ func (r *Report) writeAudit(b *bytes.Buffer) {
 
 func (r *Report) writeSums(b *bytes.Buffer) {
 	s := &r.Audit.Sums
-	currency := r.Currency
+	currency, of := r.Currency, "gifts"
+	if s.SourceRows > r.Sending.Planned+r.Skipped {
+		of = "parts of gifts" // some went to several campaigns
+	}
 	amount := func(rows, minor int64) string {
 		if rows < 0 {
 			return "not read"
 		}
 		if currency == "" {
-			return fmt.Sprintf("%s minor units in %s gifts", count(minor), count(rows))
+			return fmt.Sprintf("%s minor units in %s %s", count(minor), count(rows), of)
 		}
-		return fmt.Sprintf("%s in %s gifts", money.Amount{Minor: minor, Currency: currency}, count(rows))
+		return fmt.Sprintf("%s in %s %s", money.Amount{Minor: minor, Currency: currency}, count(rows), of)
 	}
 	b.WriteString("\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)

@@ -26,12 +26,14 @@ type rehearseRunCommand struct {
 	Replay    string        `placeholder:"FILE" type:"path" help:"Recorded event to replay: CSV or CSV.gz with offset_ms,campaign,amount_minor,currency."`
 	Speed     float64       `default:"1" help:"How many times faster than it was to replay the event."`
 	Copies    int           `default:"1" help:"Send every row this many times in the same moment, each under a key of its own."`
-	Donors    float64       `default:"1" placeholder:"N" help:"How many times as many donors give as in the recorded event, such as 10, 2.5 or 0.1: each at a moment of their own within a second of it."`
+	Donors    float64       `default:"1" placeholder:"N" help:"How many times as many donors give as in the recorded event, such as 10, 2.5 or 0.1: each at a moment of their own soon after it."`
 	Gifts     int64         `placeholder:"N" help:"In place of a file: a synthetic giving day of N gifts, with its opening, bursts and deadline."`
 	Rate      float64       `placeholder:"R" help:"In place of a file: R gifts per second, evenly."`
 	Shape     string        `enum:",step,ramp,spike,soak" default:"" placeholder:"SHAPE" help:"How --rate comes: step by step to it (step), rising to it (ramp), a tenth of it but for the middle (spike), all the time (soak)."`
 	For       time.Duration `placeholder:"D" help:"How long the synthetic load lasts."`
 	Campaigns int           `default:"500" help:"Campaigns of the synthetic giving day; the first gets the most. 1 sends every gift to one."`
+	Hot       percent       `placeholder:"PERCENT" help:"Gifts that go to the campaign with the most, instead of their own."`
+	Baskets   percent       `placeholder:"PERCENT" help:"Gifts that are divided among two or three campaigns."`
 
 	Target string `placeholder:"URL" help:"Front-end, or the proxy before many; the running 'spillway up' of --data when not given."`
 	Data   string `placeholder:"DIR" type:"path" help:"Data folder of a running 'spillway up', for the audit and as the target. Without it and without a target a private one is started and removed afterwards."`
@@ -86,6 +88,7 @@ Examples:
     spillway rehearse --gifts 50000 --for 5m
     spillway rehearse --rate 500 --for 30s
     spillway rehearse --rate 2000 --shape ramp --for 2m
+    spillway rehearse --gifts 50000 --for 5m --hot 40% --baskets 20% --seed 2
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 700 --donors 10
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 6742
     spillway rehearse --replay agdq2017-gifts.csv.gz --speed 8000 --pace 250 --declines 5% --three-ds 2% --timeouts 1% \
@@ -118,6 +121,10 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	if err := c.name(); err != nil {
 		return nil, err
 	}
+	breaks, err := c.breaks() // first: its seed draws the day too
+	if err != nil {
+		return nil, err
+	}
 	source, speed, err := c.source()
 	if err != nil {
 		return nil, err
@@ -129,10 +136,6 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 
 	at := &place{command: c, log: p.log}
 	defer at.close()
-	breaks, err := c.breaks()
-	if err != nil {
-		return nil, err
-	}
 	own := &rigged{}
 	if breaks {
 		at.alone = true
@@ -172,7 +175,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	defer till.close()
 	setting := c.setting(ctx, p, at)
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
-		Run: c.RunName, Source: source, Copies: c.copies(source), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
+		Run: c.RunName, Source: source, Copies: copies(source), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
 		Visits: c.visitors(), Scenario: c.scenario,

@@ -16,7 +16,7 @@ import (
 // breakFlags say what a rehearsal breaks of what it started itself.
 type breakFlags struct {
 	Break string `placeholder:"PLAN" help:"What to break of the private installation while it runs, such as '20s kill ledger; 30s pause broker for 15s', or 'everything'; see below. Implies --roles, unless it names 'up'."`
-	Seed  uint64 `placeholder:"N" help:"Decides what the plan of --break leaves open: the same seed and plan break the same at the same times. One is drawn and told when none is given."`
+	Seed  uint64 `placeholder:"N" help:"Draws the synthetic day and what the plan of --break leaves open: the same seed is the same day, broken in the same places. When not given 1, so that two rehearsals can be compared; with --break one is drawn and told."`
 	Roles bool   `help:"Start the private installation as processes: a broker, Postgres, a front-end, two ledgers, two payments and a processor, in place of one 'spillway up'. Needs Linux."`
 
 	plan faults.Plan

@@ -190,7 +190,10 @@ func (c *rehearseRunCommand) setting(ctx context.Context, p *process, at *place)
 	s := &loadtest.Setting{Command: commandLine(os.Args[1:], p.environment), Machine: machine.Here(), Together: at.data != "",
 		Connections: c.Connections, Watchers: c.Watchers}
 	if at.alone && !slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "--run" || strings.HasPrefix(a, "--run=") }) {
-		s.Command += " --run " + quoted(c.RunName) // the name draws the gifts
+		s.Command += " --run " + quoted(c.RunName) // the name makes the keys, and by them who acts how
+	}
+	if !c.given["seed"] && c.Seed != 0 {
+		s.Command += " --seed " + strconv.FormatUint(c.Seed, 10) // it was drawn, or is the scenario's
 	}
 	add := func(name, version string) {
 		if version != "" {

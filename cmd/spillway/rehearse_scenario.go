@@ -64,8 +64,14 @@ func (c *rehearseRunCommand) take(s *scenario.Scenario) {
 		fill(c, "for", &c.For, a.For)
 	} else if c.given["rate"] || c.given["gifts"] {
 		fill(c, "for", &c.For, a.For)
+		if c.given["rate"] { // more of the same
+			fill(c, "shape", &c.Shape, a.Shape)
+		}
 	}
+	fill(c, "seed", &c.Seed, uint64(s.Seed)) //nolint:gosec // its bounds are checked
 	fill(c, "campaigns", &c.Campaigns, s.Campaigns.Count)
+	fill(c, "hot", &c.Hot, percent(s.Campaigns.Hot))
+	fill(c, "baskets", &c.Baskets, percent(s.Donors.Baskets))
 	fill(c, "patience", &c.Patience, s.Donors.Patience)
 	fill(c, "look", &c.Look, percent(s.Donors.Look))
 	fill(c, "readers", &c.Readers, s.Readers.PerGift)

@@ -8,8 +8,21 @@ import (
 	"spillway/loadtest/trace"
 )
 
+// defaultSeed draws the synthetic days of who names no seed: always the same, so that two
+// rehearsals can be held against each other.
+const defaultSeed = 1
+
 // source opens what is sent, and says how fast for people.
 func (c *rehearseRunCommand) source() (source trace.Source, speed string, err error) {
+	if source, speed, err = c.day(); err != nil || c.Hot == 0 && c.Baskets == 0 {
+		return source, speed, err
+	}
+	source, err = trace.NewMix(source, trace.MixConfig{Hot: float64(c.Hot), Baskets: float64(c.Baskets)})
+	return source, speed, err
+}
+
+// day opens the recorded or synthetic day.
+func (c *rehearseRunCommand) day() (source trace.Source, speed string, err error) {
 	synthetic := c.Rate != 0 || c.Gifts != 0
 	switch {
 	case c.Replay != "" && (synthetic || c.For != 0 || c.Shape != ""):
@@ -25,10 +38,9 @@ func (c *rehearseRunCommand) source() (source trace.Source, speed string, err er
 	case c.Shape != "" && c.Gifts != 0:
 		return nil, "", errors.New("--shape belongs to --rate: a giving day (--gifts) has its own")
 	}
-	// The run's name draws the amounts, so that a repeated run sends the same.
-	var seed uint64 = 14695981039346656037 // FNV-1a, 64 bits
-	for i := range len(c.RunName) {
-		seed = (seed ^ uint64(c.RunName[i])) * 1099511628211
+	seed := c.Seed
+	if seed == 0 {
+		seed = defaultSeed
 	}
 	switch {
 	case c.Gifts != 0:
@@ -54,15 +66,15 @@ func (c *rehearseRunCommand) replay() (source trace.Source, speed string, err er
 	if c.Donors == 1 {
 		return file, speed, nil
 	}
-	// Another donor gives within a second of the recorded one, on the event's own clock.
-	source, err = trace.NewDonors(file, c.Donors, time.Duration(float64(time.Second)/c.Speed))
+	// The spread is on the event's own clock.
+	source, err = trace.NewDonors(file, c.Donors, time.Duration(float64(trace.DonorsSpread)/c.Speed))
 	return source, speed, err
 }
 
 // copies is the most gifts that one row of the source becomes.
-func (c *rehearseRunCommand) copies(source trace.Source) int {
-	if more, ok := source.(*trace.Donors); ok {
-		return more.CopiesMost()
+func copies(source trace.Source) int {
+	if several, ok := source.(interface{ CopiesMost() int }); ok {
+		return several.CopiesMost()
 	}
-	return c.Copies
+	return 1
 }

@@ -314,11 +314,13 @@ func (a *auditor) settle(k *key) {
 		r.Counts.Refused++
 		r.refused.Checked++
 	}
-	if k.ref.Kind == gift.Row && len(k.first.lines) == 1 {
-		c := &a.campaigns[k.first.lines[0].Campaign]
-		c.attemptedRows++
-		if k.rows > 0 || k.accepted() {
-			c.settledRows++
+	if k.ref.Kind == gift.Row {
+		for _, l := range k.first.lines {
+			c := &a.campaigns[l.Campaign]
+			c.attemptedRows++
+			if k.rows > 0 || k.accepted() {
+				c.settledRows++
+			}
 		}
 	}
 	several := false

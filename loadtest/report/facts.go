@@ -211,11 +211,15 @@ func moneyOf(r *loadtest.Report) []fact {
 		}
 		return money.Amount{Minor: minor, Currency: r.Currency}.String()
 	}
+	one, many := "gift", "gifts"
+	if s.SourceRows > r.Sending.Planned+r.Skipped { // some went to several campaigns
+		one, many = "part of a gift", "parts of gifts"
+	}
 	row := func(name string, rows, minor int64) fact {
 		if rows < 0 {
 			return fact{Name: name, Text: "not read"}
 		}
-		return fact{Name: name, Text: amount(minor), Note: plural(rows, "gift", "gifts")}
+		return fact{Name: name, Text: amount(minor), Note: plural(rows, one, many)}
 	}
 	all := []fact{row("sent by the source", s.SourceRows, s.SourceMinor), row("in the ledger", s.LedgerRows, s.LedgerMinor),
 		row("of it pledged, in the ledger", s.PledgedRows, s.PledgedMinor), row("pledged, as the public sees it", s.PublicRows, s.PublicMinor)}

@@ -23,6 +23,7 @@ var ErrScenario = errors.New("bad scenario")
 type Scenario struct {
 	Name        string `yaml:"name" doc:"A short name: letters, digits and dashes." pattern:"^[a-z0-9][a-z0-9-]{0,62}$"`
 	Description string `yaml:"description" doc:"One line for people: what it is for."`
+	Seed        int    `yaml:"seed" doc:"Draws a synthetic day, and what the plan of faults leaves open; the same seed is the same day. When not given 1, and for the plan one is drawn and told." bounds:"1..4294967295"`
 
 	Arrivals  Arrivals    `yaml:"arrivals" doc:"When gifts come. They come at their times whatever the answers do."`
 	Campaigns Campaigns   `yaml:"campaigns" doc:"What is given to."`
@@ -50,12 +51,14 @@ type Arrivals struct {
 
 // Campaigns says what is given to.
 type Campaigns struct {
-	Count int `yaml:"count" doc:"Campaigns of a synthetic day; the first gets the most. 500 when not given, 1 sends every gift to one." bounds:"1..100000"`
+	Count int   `yaml:"count" doc:"Campaigns of a synthetic day; the first gets the most. 500 when not given, 1 sends every gift to one." bounds:"1..100000"`
+	Hot   Share `yaml:"hot" doc:"How many of the gifts, recorded ones too, go to the campaign with the most instead of their own; none when not given."`
 }
 
 // Donors says what those who give do beside giving.
 type Donors struct {
 	Look     Share         `yaml:"look" doc:"How many of them look at the campaign's page before they give, and watch afterwards; none when not given."`
+	Baskets  Share         `yaml:"baskets" doc:"How many of the gifts, recorded ones too, are divided among two or three campaigns; none when not given."`
 	Patience time.Duration `yaml:"patience" doc:"How long a gift without a definite answer is sent again, under the same key; 2m when not given." bounds:"1s..24h"`
 }
 
@@ -132,6 +135,9 @@ func (s *Scenario) Validate() error {
 		faults.add("arrivals: copies and donors do not go together")
 	case a.Shape != "" && a.Rate == 0:
 		faults.add("arrivals.shape: belongs to rate; a giving day has its own")
+	}
+	if s.Seed != 0 && s.Faults.Seed != 0 {
+		faults.add("seed and faults.seed: one of them; seed draws both")
 	}
 	if v := &s.Visits; v.Stream+v.Poll > 1 {
 		faults.add("visits: stream %v and poll %v together are more than 100%%", v.Stream, v.Poll)

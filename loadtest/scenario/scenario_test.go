@@ -56,6 +56,8 @@ func TestDecode_WhatDoesNotFitIsToldWithItsLine(t *testing.T) {
 		least + "charging: {storms: {for: 3s}}\n":                   "every is longer",
 		least + "faults: {steps: [{at: 5s, dont: kill}]}\n":         "faults.steps[0].dont: is not known",
 		least + "faults: {plan: 20s paint ledger}\n":                "faults: ",
+		least + "seed: 5\nfaults: {seed: 6, plan: everything}\n":    "one of them",
+		least + "seed: 1.5\n":                                       `line 3: seed: "1.5" is not a whole number`,
 		least + "---\nname: y\n":                                    "here is another",
 		"name: X Y\narrivals: {rate: 1, for: 1s}\n":                 `"X Y" does not look like`,
 		"arrivals: {rate: 1, for: 1s}\n":                            "name: is missing",

@@ -26,6 +26,7 @@ type curve struct {
 	cumulated []float64 // weight up to the end of each bin
 	shares    []float64 // cumulated popularity of the campaigns by rank
 	amounts   []quantile
+	strata    *strata // which part of the amounts each row's is from
 	whole     float64 // part of the amounts from 5.00 on that is whole
 	campaigns []Campaign
 }
@@ -48,6 +49,7 @@ func newCurve(c *curve, settings string, weights []float64, campaigns int, expon
 		return nil, fmt.Errorf("currency %q: %w", currency, ErrProfile)
 	}
 	c.hash = sha256.Sum256([]byte(settings))
+	c.strata = newStrata(uint64(c.rows), c.seed)
 	sum := 0.0
 	for _, w := range weights {
 		sum += w
@@ -73,7 +75,8 @@ func newCurve(c *curve, settings string, weights []float64, campaigns int, expon
 // row makes the row with this number, from 1.
 func (c *curve) row(n int64) Row {
 	h := mix(c.seed ^ mix(uint64(n)))
-	r := Row{Number: n, AmountMinor: amountOf(c.amounts, unit(mix(h+1)), unit(mix(h+2)), c.whole)}
+	amount := (float64(c.strata.at(uint64(n-1))) + unit(mix(h+1))) / float64(c.rows)
+	r := Row{Number: n, AmountMinor: amountOf(c.amounts, amount, unit(mix(h+2)), c.whole)}
 	r.Campaign = int32(sort.SearchFloat64s(c.shares, unit(h)*c.shares[len(c.shares)-1]))
 	r.Planned = c.at((float64(n-1) + unit(mix(h+3))) / float64(c.rows))
 	return r

@@ -47,7 +47,7 @@ const (
 // dayAmounts are quantiles of gifts on giving days, in minor units of a currency with
 // two digits: half give 25 or less, one in a hundred more than 275, one in a
 // million 200,000.
-var dayAmounts = []quantile{{0, 100}, {0.05, 500}, {0.25, 1000}, {0.5, 2500}, {0.75, 5000}, {0.9, 10000}, {0.99, 27500}, {0.9999, 1000000}, {0.999999, 20000000}, {1, 20000000}}
+var dayAmounts = []quantile{{0, 100}, {0.05, 500}, {0.25, 1000}, {0.5, 2500}, {0.75, 5000}, {0.9, 10000}, {0.99, 27500}, {0.995, 60000}, {0.9999, 1000000}, {0.999999, 20000000}, {1, 20000000}}
 
 // NewDay makes a synthetic giving day: a step at the opening, bursts that fall away
 // exponentially, hours with a prize, a surge at the deadline; each second's rate is
@@ -75,7 +75,7 @@ func NewDay(c DayConfig) (Source, error) {
 	return newCurve(&curve{
 		name: fmt.Sprintf("day-%d-gifts-in-%v", c.Gifts, c.For), seed: c.Seed, rows: c.Gifts,
 		bin: time.Duration(float64(c.For) / float64(seconds)), amounts: dayAmounts, whole: dayWhole,
-	}, fmt.Sprintf("day/1 %d %v %d %s %d", c.Gifts, c.For, c.Campaigns, c.Currency, c.Seed), weights, c.Campaigns, dayRankExponent, c.Currency)
+	}, fmt.Sprintf("day/2 %d %v %d %s %d", c.Gifts, c.For, c.Campaigns, c.Currency, c.Seed), weights, c.Campaigns, dayRankExponent, c.Currency)
 }
 
 // dayShape draws a day's rate, as a function of the part of the day that has passed.

@@ -150,6 +150,9 @@ func (f *File) Campaigns() []Campaign { return f.campaigns }
 // Rows counts the rows, copies included.
 func (f *File) Rows() int64 { return f.rows * int64(f.options.Copies) }
 
+// CopiesMost is how often each row is sent.
+func (f *File) CopiesMost() int { return f.options.Copies }
+
 // Span is the planned time of the last row; with coarse stamps at most a
 // second's share more or less.
 func (f *File) Span() time.Duration { return f.span }

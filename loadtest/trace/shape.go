@@ -71,5 +71,5 @@ func NewShape(c ShapeConfig) (Source, error) {
 	rows := int64(math.Round(mean * c.Rate * c.For.Seconds()))
 	return newCurve(&curve{
 		name: fmt.Sprintf("%s-to-%g-for-%v", c.Shape, c.Rate, c.For), seed: c.Seed, rows: rows, bin: c.For / shapeBins, amounts: dayAmounts, whole: dayWhole,
-	}, fmt.Sprintf("shape/1 %s %v %v %d %s %d", c.Shape, c.Rate, c.For, c.Campaigns, c.Currency, c.Seed), weights, c.Campaigns, dayRankExponent, c.Currency)
+	}, fmt.Sprintf("shape/2 %s %v %v %d %s %d", c.Shape, c.Rate, c.For, c.Campaigns, c.Currency, c.Seed), weights, c.Campaigns, dayRankExponent, c.Currency)
 }

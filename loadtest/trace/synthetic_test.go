@@ -53,8 +53,10 @@ func rowsOf(t interface {
 			t.Fatalf("row %+v", r)
 		}
 		seen[key] = true
-		sums[r.Campaign].Rows++
-		sums[r.Campaign].SumMinor += r.AmountMinor
+		for l := range r.Lines {
+			sums[l.Campaign].Rows++
+			sums[l.Campaign].SumMinor += l.AmountMinor
+		}
 	}
 	for i, c := range s.Campaigns() {
 		if sums[i].Rows != c.Rows || sums[i].SumMinor != c.SumMinor {
@@ -90,6 +92,29 @@ func TestSynthetic_KeepTheirPromises(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever the seed, and however few gifts there are, half give what half give on such
+// days, and one in a hundred more than what that one gives.
+func TestDay_AmountsOfAnySeed(t *testing.T) {
+	t.Parallel()
+	for _, gifts := range []int64{1000, 6000, 60_000} {
+		for seed := range uint64(20) {
+			s, err := NewDay(DayConfig{Gifts: gifts, For: time.Minute, Campaigns: 50, Seed: seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var amounts []int64
+			for _, r := range rowsOf(t, s, 4096) {
+				amounts = append(amounts, r.AmountMinor)
+			}
+			slices.Sort(amounts)
+			at := func(q float64) int64 { return amounts[int(q*float64(len(amounts)))] }
+			if p50, p99 := at(0.5), at(0.99); p50 < 2000 || p50 > 2500 || p99 < 20000 || p99 > 35000 {
+				t.Errorf("%d gifts, seed %d: half give up to %d, one in a hundred more than %d", gifts, seed, p50, p99)
+			}
+		}
+	}
 }
 
 // The synthetic day is as uneven, and gives as much, as the days it is fitted to.

@@ -22,12 +22,36 @@ type Row struct {
 	// Campaign is an index into Source.Campaigns.
 	Campaign    int32
 	AmountMinor int64
+	// Further are the other campaigns of a basket; those without an amount are none.
+	Further [BasketMost - 1]Line
 	// Planned is when the row leaves, after the run's start.
 	Planned time.Duration
 }
 
+// BasketMost bounds the campaigns of one gift: enough to be a basket, and few enough
+// for rows to have room for them in place.
+const BasketMost = 3
+
+// Line is a part of a gift, to one campaign.
+type Line struct {
+	Campaign    int32 // an index into Source.Campaigns
+	AmountMinor int64
+}
+
+// Lines yields the row's parts, the first of which is Campaign's.
+func (r *Row) Lines(yield func(Line) bool) {
+	if !yield(Line{r.Campaign, r.AmountMinor}) {
+		return
+	}
+	for _, l := range r.Further {
+		if l.AmountMinor == 0 || !yield(l) {
+			return
+		}
+	}
+}
+
 // Campaign is one campaign of a source, and what the whole source gives to it
-// (all copies).
+// (all copies). Rows counts gifts with a part for it.
 type Campaign struct {
 	Name     string // as the source writes it
 	Currency money.Currency
