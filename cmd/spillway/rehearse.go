@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"spillway/loadtest"
 	"spillway/loadtest/gift"
 	"spillway/loadtest/record"
+	reportpage "spillway/loadtest/report"
 	"spillway/loadtest/visit"
 )
 
@@ -192,7 +194,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 
 // tell prints the report, and writes it where it goes.
 func (c *rehearseRunCommand) tell(p *process, at *place, report *loadtest.Report) (err error) {
-	c.reportSaid, err = c.files(at).write(report, c.JSON, p.log)
+	c.reportSaid, err = c.files(at).write(report, func(w io.Writer) error { return reportpage.Write(w, report) }, c.JSON, p.log)
 	return errors.Join(err, report.WriteTable(p.stdout))
 }
 

@@ -2,20 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"spillway/cmd/spillway/internal/config"
 	"spillway/loadtest/capacity"
 	"spillway/loadtest/machine"
+	reportpage "spillway/loadtest/report"
+	"spillway/loadtest/scenario"
 	"spillway/loadtest/trace"
 )
 
 // capacityCommand finds the highest rate that an installation holds.
 type capacityCommand struct {
+	Scenario string `placeholder:"NAME|FILE" help:"Take the levels, the campaigns and what gifts are like from a ready scenario or a YAML file. Flags beside it win over it."`
+
 	Budget    time.Duration `default:"5m" help:"How long the search may take; starting a private installation is not counted."`
 	Trial     time.Duration `default:"10s" help:"How long one trial sends. Longer trials see a ledger that falls behind slowly."`
 	Start     float64       `default:"500" placeholder:"R" help:"First rate, in donations per second; it is thrown away once as a warm-up."`
@@ -47,6 +53,46 @@ type capacityCommand struct {
 	Connections int    `default:"256" help:"Connections to the target."`
 	Watchers    int    `default:"8" help:"Readers of live totals beside the gifts."`
 	JSON        string `name:"json" env:"SPILLWAY_CAPACITY_JSON" placeholder:"FILE" type:"path" help:"Write the whole result to this file."`
+	HTML        string `name:"html" env:"SPILLWAY_CAPACITY_HTML" placeholder:"FILE" type:"path" help:"Write the result as a page, whole in itself, to this file; a folder for one per search. When not given: in the data folder, or, of a private installation, in the user's cache folder, with the JSON beside it; the last line says where."`
+
+	given map[string]bool // flags, by name
+	mix   trace.MixConfig // of the scenario's gifts
+	base  string          // of the report's files, where nobody named them
+}
+
+// AfterApply remembers which flags were given: those win over the scenario's file.
+func (c *capacityCommand) AfterApply(parsed *kong.Context) error {
+	c.given = givenFlags(parsed)
+	return nil
+}
+
+// setUp reads the scenario's part that a search for capacity has a use for.
+func (c *capacityCommand) setUp() error {
+	if c.Scenario == "" {
+		return nil
+	}
+	s, err := scenario.Load(c.Scenario)
+	if err != nil {
+		return err
+	}
+	l := &s.Levels
+	fill(c.given, "ack-p99", &c.AckP99, l.AckP99)
+	if l.Errors != nil && !c.given["errors"] { // none at all can be asked for
+		c.Errors = percent(*l.Errors)
+	}
+	fill(c.given, "staleness-p99", &c.Staleness, l.StalenessP99)
+	fill(c.given, "drain", &c.Drain, l.Drain)
+	fill(c.given, "campaigns", &c.Campaigns, s.Campaigns.Count)
+	c.mix = trace.MixConfig{Hot: float64(s.Campaigns.Hot), Baskets: float64(s.Donors.Baskets)}
+	if a := &s.Arrivals; a.Replay != "" && !c.given["expect"] && !c.given["expect-replay"] {
+		c.ExpectReplay = a.Replay // at its own speed: that is the day
+		donors := a.Donors
+		if a.Copies > 1 {
+			donors = float64(a.Copies)
+		}
+		fill(c.given, "donors", &c.Donors, donors)
+	}
+	return nil
 }
 
 // Help is shown by --help.
@@ -60,6 +106,7 @@ Exit status: 0 when the expectation is met with its headroom (or a rate was foun
 Examples:
     spillway rehearse capacity
     spillway rehearse capacity --expect 350
+    spillway rehearse capacity --scenario hot-campaign --expect 350
     spillway rehearse capacity --expect-replay gifts.csv.gz --donors 3 --day-at 2026-12-01 --processor-rate 100
     spillway rehearse capacity --budget 20m --trial 30s --ack-p99 100ms --json capacity.json
     spillway rehearse capacity --data /srv/giving-day
@@ -78,6 +125,10 @@ func capacityDefaults() map[string]string {
 
 // Run searches; see Help for the exit status.
 func (c *capacityCommand) Run(p *process) error {
+	if err := c.setUp(); err != nil {
+		fmt.Fprintf(p.stderr, "spillway rehearse capacity: %v\n", err)
+		return exitStatus(exitUsage)
+	}
 	report, err := c.search(p)
 	if report != nil {
 		err = errors.Join(err, c.tell(p, report))
@@ -106,7 +157,8 @@ func (c *capacityCommand) search(p *process) (*capacity.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &capacity.Report{Target: t.where.target, StartedAt: time.Now().UTC(), Together: t.cores > 0}
+	report := &capacity.Report{Target: t.where.target, StartedAt: time.Now().UTC(), Together: t.cores > 0, Command: commandLine(os.Args[1:], p.environment)}
+	c.base = t.base()
 	here := machine.Here()
 	report.Machine = fmt.Sprintf("%d x %s", here.Cores, here.CPU)
 	levels := c.levels()
@@ -160,16 +212,12 @@ func (c *capacityCommand) expectation(now time.Time) (*capacity.Expectation, err
 	return e, nil
 }
 
-// tell prints the result, and writes it where it was asked for.
+// tell prints the result, and writes it where it goes.
 func (c *capacityCommand) tell(p *process, report *capacity.Report) error {
-	if c.JSON != "" {
-		content, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.JSON, append(content, '\n'), 0o644); err != nil { //nolint:gosec // a report holds no secrets
-			return err
-		}
+	say, err := filesFor(c.HTML, c.JSON, c.base).write(report, func(w io.Writer) error { return reportpage.WriteCapacity(w, report) }, c.JSON, p.log)
+	err = errors.Join(err, report.WriteTable(p.stdout))
+	if say != "" {
+		fmt.Fprintln(p.stdout, say)
 	}
-	return report.WriteTable(p.stdout)
+	return err
 }

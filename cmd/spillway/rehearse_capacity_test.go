@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"spillway/loadtest/capacity"
+	"spillway/loadtest/trace"
 )
 
 // TestCapacity_ARunningInstallation searches between rates that any machine holds: what
@@ -35,10 +37,44 @@ func TestCapacity_ARunningInstallation(t *testing.T) {
 	if r.Trials[0].Verdict != capacity.Warmed || len(last.Uses) == 0 || last.Attempts < 10 || last.AckP99 == 0 || last.StalenessP99 == 0 || len(last.Unproven) > 0 {
 		t.Errorf("last trial %+v", last)
 	}
+	page, err := os.ReadFile(filepath.Join(dir, recordsFolder, filepath.Base(strings.TrimSpace(c.stdout.String()[strings.LastIndex(c.stdout.String(), "Report: ")+len("Report: "):]))))
+	if err != nil || !strings.Contains(string(page), "Not enough: this stack holds") {
+		t.Errorf("the page: %v", err)
+	}
 	for _, text := range []string{"NOT ENOUGH", "your day needs 1,000", "Subject: Rate limit increase"} {
 		if !strings.Contains(c.stdout.String(), text) {
 			t.Errorf("the table does not say %q:\n%s", text, &c.stdout)
 		}
+	}
+}
+
+func TestCapacity_TakesItsLevelsFromAScenario(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "own.yaml")
+	text := "name: own\narrivals: {replay: day.csv.gz, donors: 3}\ncampaigns: {count: 7, hot: 40%}\ndonors: {baskets: 10%}\n" +
+		"levels: {ack_p99: 100ms, errors: 0%, staleness_p99: 3s, drain: 4s}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(args ...string) *capacityCommand {
+		c := &parsed(t, append([]string{"capacity"}, args...)...).Capacity
+		if err := c.setUp(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := ask("--scenario", file)
+	if want := (capacity.Levels{AckP99: 100 * time.Millisecond, StalenessP99: 3 * time.Second, Drain: 4 * time.Second}); c.levels() != want {
+		t.Errorf("levels %+v, want %+v", c.levels(), want)
+	}
+	if c.Campaigns != 7 || c.mix != (trace.MixConfig{Hot: 0.4, Baskets: 0.1}) || c.Donors != 3 || c.ExpectReplay != filepath.Join(filepath.Dir(file), "day.csv.gz") {
+		t.Errorf("%+v", c)
+	}
+	c = ask("--scenario", file, "--drain", "5s", "--errors", "1%", "--expect", "9", "--campaigns", "500")
+	if c.Drain != 5*time.Second || c.AckP99 != 100*time.Millisecond || c.Errors != 0.01 || c.ExpectReplay != "" || c.Campaigns != 500 {
+		t.Errorf("flags beside the file: %+v", c)
+	}
+	if c = ask(); c.levels() != capacity.DefaultLevels() {
+		t.Errorf("without a scenario: %+v", c.levels())
 	}
 }
 
@@ -48,6 +84,7 @@ func TestCapacity_SaysWhatIsWrong(t *testing.T) {
 		"is no date":             {"--expect", "5", "--day-at", "tomorrow"},
 		"--expect R":             {"--day-at", "2026-12-01"},
 		"no such file":           {"--expect-replay", "no such file"},
+		"no such scenario":       {"--scenario", "nothing"},
 		"above 0":                {"--expect", "5", "--headroom", "0"},
 		"can't be used together": {"--expect", "5", "--expect-replay", "x"},
 		"spillway up --data":     {"--data", t.TempDir()},

@@ -85,6 +85,14 @@ func (c *capacityCommand) open(p *process, s *screen) (t *trials, err error) {
 	return t, nil
 }
 
+// base is the name of the report's files, without what they end in.
+func (t *trials) base() string {
+	if t.place.data == "" || t.private != nil {
+		return filepath.Join(reportsFolder(), t.prefix)
+	}
+	return filepath.Join(t.place.data, recordsFolder, t.prefix)
+}
+
 // close ends what open began; sound tells that every proof held, so that nothing has to
 // be kept as evidence.
 func (t *trials) close(sound bool) error {
@@ -110,7 +118,11 @@ func (t *trials) measure(ctx context.Context, rate float64, levels capacity.Leve
 	c := t.command
 	t.made++
 	name := fmt.Sprintf("%s-%d", t.prefix, t.made)
+	var source trace.Source
 	source, err := trace.NewProfile(trace.ProfileConfig{Rate: rate, For: c.Trial, Campaigns: c.Campaigns, Seed: uint64(t.made)}) //nolint:gosec // a small count
+	if err == nil && c.mix != (trace.MixConfig{}) {
+		source, err = trace.NewMix(source, c.mix)
+	}
 	if err != nil {
 		return capacity.Trial{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -23,7 +24,6 @@ import (
 	"spillway/loadtest"
 	auditdb "spillway/loadtest/audit/postgres"
 	"spillway/loadtest/machine"
-	reportpage "spillway/loadtest/report"
 )
 
 // Roles of an `up`, as the timeline names them.
@@ -91,23 +91,25 @@ type reportFiles struct {
 // files says where the report goes: where it was asked for; of a private installation,
 // which goes with its folder, into the user's cache; otherwise beside the record.
 func (c *rehearseRunCommand) files(at *place) reportFiles {
-	f := reportFiles{json: c.JSON}
-	beside := func(base string) {
+	if at.alone {
+		return filesFor(c.HTML, c.JSON, filepath.Join(reportsFolder(), c.RunName))
+	}
+	return filesFor(c.HTML, c.JSON, strings.TrimSuffix(c.recordPath(at.data), recordSuffix))
+}
+
+// filesFor says where a report goes: to the page and the JSON that were asked for, the
+// first of which may be a folder; both to base with their suffixes where no page was.
+func filesFor(page, asJSON, base string) reportFiles {
+	f := reportFiles{page: page, json: asJSON, chosen: page != ""}
+	if !f.chosen {
 		f.page = base + pageSuffix
 		if f.json == "" {
 			f.json = base + jsonSuffix
 		}
+		return f
 	}
-	switch {
-	case c.HTML != "":
-		f.page, f.chosen = c.HTML, true
-		if info, err := os.Stat(c.HTML); err == nil && info.IsDir() || strings.HasSuffix(c.HTML, string(filepath.Separator)) {
-			f.page = filepath.Join(c.HTML, c.RunName+pageSuffix)
-		}
-	case at.alone:
-		beside(filepath.Join(reportsFolder(), c.RunName))
-	default:
-		beside(strings.TrimSuffix(c.recordPath(at.data), recordSuffix))
+	if info, err := os.Stat(page); err == nil && info.IsDir() || strings.HasSuffix(page, string(filepath.Separator)) {
+		f.page = filepath.Join(page, filepath.Base(base)+pageSuffix)
 	}
 	return f
 }
@@ -120,14 +122,15 @@ func reportsFolder() string {
 	return filepath.Join(os.TempDir(), "spillway-"+recordsFolder) // no home
 }
 
-// write writes the report, and returns what there is to say at the very end.
-func (f reportFiles) write(r *loadtest.Report, asked string, log *slog.Logger) (say string, err error) {
-	content, err := json.MarshalIndent(r, "", "  ")
+// write writes a report, as JSON and as a page, and returns what there is to say at the
+// very end. asked is the place of the JSON that was asked for by name.
+func (f reportFiles) write(report any, write func(io.Writer) error, asked string, log *slog.Logger) (say string, err error) {
+	content, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return "", err
 	}
 	var page bytes.Buffer
-	if err := reportpage.Write(&page, r); err != nil {
+	if err := write(&page); err != nil {
 		return "", err
 	}
 	put := func(path string, content []byte, must bool) error {

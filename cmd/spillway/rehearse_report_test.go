@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"spillway/loadtest"
 	"spillway/loadtest/audit"
+	reportpage "spillway/loadtest/report"
 )
 
 func TestCommandLine_LeavesSecretsOut(t *testing.T) {
@@ -78,7 +80,8 @@ func TestReportFiles_AreWrittenWhole(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	r := &loadtest.Report{Run: "friday", Audit: &audit.Result{}}
 	f := reportFiles{page: filepath.Join(dir, "new", "friday.html"), json: filepath.Join(dir, "new", "friday.json")}
-	say, err := f.write(r, "", log)
+	page := func(w io.Writer) error { return reportpage.Write(w, r) }
+	say, err := f.write(r, page, "", log)
 	if err != nil || say != "Report: "+f.page {
 		t.Fatalf("%q, %v", say, err)
 	}
@@ -95,11 +98,11 @@ func TestReportFiles_AreWrittenWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	f = reportFiles{page: filepath.Join(dir, "file", "friday.html")}
-	if say, err := f.write(r, "", log); err != nil || say != "" {
+	if say, err := f.write(r, page, "", log); err != nil || say != "" {
 		t.Errorf("%q, %v", say, err)
 	}
 	f.chosen = true
-	if _, err := f.write(r, "", log); err == nil {
+	if _, err := f.write(r, page, "", log); err == nil {
 		t.Error("a page that was asked for is not there, and nobody was told")
 	}
 }

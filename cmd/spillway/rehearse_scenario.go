@@ -12,20 +12,26 @@ import (
 // AfterApply remembers which flags were given, in the command line or the
 // environment: those win over the scenario's file.
 func (c *rehearseRunCommand) AfterApply(parsed *kong.Context) error {
-	c.given = map[string]bool{}
+	c.given = givenFlags(parsed)
+	return nil
+}
+
+// givenFlags are the flags that were given, by name.
+func givenFlags(parsed *kong.Context) map[string]bool {
+	given := map[string]bool{}
 	for _, p := range parsed.Path {
 		if p.Flag != nil {
-			c.given[p.Flag.Name] = true
+			given[p.Flag.Name] = true
 		}
 	}
 	for _, f := range parsed.Flags() {
 		for _, name := range f.Envs {
 			if _, ok := os.LookupEnv(name); ok {
-				c.given[f.Name] = true
+				given[f.Name] = true
 			}
 		}
 	}
-	return nil
+	return given
 }
 
 // setUp reads the scenario, if there is one, into the flags that were not given. A
@@ -54,42 +60,42 @@ func (c *rehearseRunCommand) take(s *scenario.Scenario) {
 	c.scenario = s.Name
 	// Whoever says what comes replaces the file's arrivals as a whole.
 	if a := &s.Arrivals; !c.given["replay"] && !c.given["rate"] && !c.given["gifts"] {
-		fill(c, "replay", &c.Replay, a.Replay)
-		fill(c, "speed", &c.Speed, a.Speed)
-		fill(c, "copies", &c.Copies, a.Copies)
-		fill(c, "donors", &c.Donors, a.Donors)
-		fill(c, "gifts", &c.Gifts, int64(a.Gifts))
-		fill(c, "shape", &c.Shape, a.Shape)
-		fill(c, "rate", &c.Rate, a.Rate)
-		fill(c, "for", &c.For, a.For)
+		fill(c.given, "replay", &c.Replay, a.Replay)
+		fill(c.given, "speed", &c.Speed, a.Speed)
+		fill(c.given, "copies", &c.Copies, a.Copies)
+		fill(c.given, "donors", &c.Donors, a.Donors)
+		fill(c.given, "gifts", &c.Gifts, int64(a.Gifts))
+		fill(c.given, "shape", &c.Shape, a.Shape)
+		fill(c.given, "rate", &c.Rate, a.Rate)
+		fill(c.given, "for", &c.For, a.For)
 	} else if c.given["rate"] || c.given["gifts"] {
-		fill(c, "for", &c.For, a.For)
+		fill(c.given, "for", &c.For, a.For)
 		if c.given["rate"] { // more of the same
-			fill(c, "shape", &c.Shape, a.Shape)
+			fill(c.given, "shape", &c.Shape, a.Shape)
 		}
 	}
-	fill(c, "seed", &c.Seed, uint64(s.Seed)) //nolint:gosec // its bounds are checked
-	fill(c, "campaigns", &c.Campaigns, s.Campaigns.Count)
-	fill(c, "hot", &c.Hot, percent(s.Campaigns.Hot))
-	fill(c, "baskets", &c.Baskets, percent(s.Donors.Baskets))
-	fill(c, "patience", &c.Patience, s.Donors.Patience)
-	fill(c, "look", &c.Look, percent(s.Donors.Look))
-	fill(c, "readers", &c.Readers, s.Readers.PerGift)
+	fill(c.given, "seed", &c.Seed, uint64(s.Seed)) //nolint:gosec // its bounds are checked
+	fill(c.given, "campaigns", &c.Campaigns, s.Campaigns.Count)
+	fill(c.given, "hot", &c.Hot, percent(s.Campaigns.Hot))
+	fill(c.given, "baskets", &c.Baskets, percent(s.Donors.Baskets))
+	fill(c.given, "patience", &c.Patience, s.Donors.Patience)
+	fill(c.given, "look", &c.Look, percent(s.Donors.Look))
+	fill(c.given, "readers", &c.Readers, s.Readers.PerGift)
 	v := &s.Visits
 	c.visits = visit.Habits{Day: float64(v.Day), Think: v.Think, Stay: v.Stay, Stream: float64(v.Stream), Poll: float64(v.Poll),
 		PollEvery: v.PollEvery, Connections: v.Connections, Streams: v.Streams}
 	m := &s.Charging
-	fill(c, "charging", &c.Charging, m.Wait)
-	fill(c, "pace", &c.Pace, m.Pace)
-	fill(c, "charge-patience", &c.ChargePatience, m.Patience)
+	fill(c.given, "charging", &c.Charging, m.Wait)
+	fill(c.given, "pace", &c.Pace, m.Pace)
+	fill(c.given, "charge-patience", &c.ChargePatience, m.Patience)
 	if c.Charging == chargingOff {
 		return // by the flag: then nothing can go wrong there either
 	}
-	fill(c, "declines", &c.Declines, percent(m.Declines))
-	fill(c, "three-ds", &c.ThreeDS, percent(m.ThreeDS))
-	fill(c, "timeouts", &c.Timeouts, percent(m.Timeouts))
-	fill(c, "storms", &c.Storms, storms{m.Storms.For, m.Storms.Every})
-	fill(c, "webhooks", &c.Webhooks, webhookFaults{percent(m.Webhooks.Lost), percent(m.Webhooks.Twice), percent(m.Webhooks.Late)})
+	fill(c.given, "declines", &c.Declines, percent(m.Declines))
+	fill(c.given, "three-ds", &c.ThreeDS, percent(m.ThreeDS))
+	fill(c.given, "timeouts", &c.Timeouts, percent(m.Timeouts))
+	fill(c.given, "storms", &c.Storms, storms{m.Storms.For, m.Storms.Every})
+	fill(c.given, "webhooks", &c.Webhooks, webhookFaults{percent(m.Webhooks.Lost), percent(m.Webhooks.Twice), percent(m.Webhooks.Late)})
 }
 
 // Visits without a scenario are of this kind: as on a giving day's evening, when most
@@ -111,9 +117,9 @@ func (c *rehearseRunCommand) visitors() *visit.Habits {
 
 // fill sets a flag's value to the scenario's, unless the flag was given or the
 // scenario does not say.
-func fill[T comparable](c *rehearseRunCommand, flag string, to *T, value T) {
+func fill[T comparable](given map[string]bool, flag string, to *T, value T) {
 	var nothing T
-	if value != nothing && !c.given[flag] {
+	if value != nothing && !given[flag] {
 		*to = value
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"spillway/loadtest/trace"
 )
 
-// asked parses a command line of `rehearse` and sets the rehearsal up.
-func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
+// parsed parses a command line of `rehearse`.
+func parsed(t *testing.T, args ...string) *rehearseCommand {
 	t.Helper()
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("spillway"), kong.Vars{"data_default": "", "pace_endpoint": ""}, kong.Vars(capacityDefaults()), kong.DefaultEnvars(config.Prefix))
@@ -25,7 +25,13 @@ func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
 	if _, err := parser.Parse(append([]string{"rehearse"}, args...)); err != nil {
 		t.Fatal(err)
 	}
-	c := &cli.Rehearse.Run
+	return &cli.Rehearse
+}
+
+// asked parses a command line of `rehearse` and sets the rehearsal up.
+func asked(t *testing.T, args ...string) (*rehearseRunCommand, error) {
+	t.Helper()
+	c := &parsed(t, args...).Run
 	return c, c.setUp()
 }
 

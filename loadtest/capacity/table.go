@@ -16,10 +16,12 @@ type Report struct {
 	Target    string    `json:"target"`
 	StartedAt time.Time `json:"started_at"`
 	// Machine is in words; Together tells that the generator ran on the installation's.
-	Machine  string  `json:"machine"`
-	Together bool    `json:"together"`
-	Result   *Result `json:"result"`
-	Plan     *Plan   `json:"plan,omitempty"` // nil when no event is expected
+	Machine  string `json:"machine"`
+	Together bool   `json:"together"`
+	// Command repeats it, secrets left out; "" when nobody said.
+	Command string  `json:"command,omitempty"`
+	Result  *Result `json:"result"`
+	Plan    *Plan   `json:"plan,omitempty"` // nil when no event is expected
 }
 
 // moreGenerators is what to do where the generator is the limit.

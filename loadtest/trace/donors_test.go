@@ -2,6 +2,7 @@ package trace
 
 import (
 	"errors"
+	"flag"
 	"math"
 	"os"
 	"path/filepath"
@@ -65,13 +66,20 @@ func TestDonors_RefuseWhatCannotBe(t *testing.T) {
 	}
 }
 
-// Ten times the donors of a recorded event.
-func TestDonors_OfRecordedEvents(t *testing.T) {
-	t.Parallel()
-	files, err := filepath.Glob("../../../shared/data/*/*gifts*.csv.gz")
+// events are the recorded ones beside the project, by a pattern.
+func events(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob("../../../shared/data/" + pattern)
 	if err != nil || len(files) == 0 {
 		t.Skip("no recorded events beside the project")
 	}
+	return files
+}
+
+// Ten times the donors of a recorded event.
+func TestDonors_OfRecordedEvents(t *testing.T) {
+	t.Parallel()
+	files := events(t, "*/*gifts*.csv.gz")
 	size := func(path string) int64 {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -84,7 +92,7 @@ func TestDonors_OfRecordedEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDonors(f, 10, time.Second/8000)
+	d, err := NewDonors(f, 10, DonorsSpread/8000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +102,87 @@ func TestDonors_OfRecordedEvents(t *testing.T) {
 	for i, c := range d.Campaigns() {
 		if c.SumMinor != 10*f.Campaigns()[i].SumMinor {
 			t.Errorf("%s: %d of %d", c.Name, c.SumMinor, f.Campaigns()[i].SumMinor)
+		}
+	}
+}
+
+// curveOf sums a source up by its seconds.
+type curveOf struct {
+	// dispersion is the variance of the gifts of a second over their mean, inside of
+	// stretches of ten seconds, all stretches with a gift together.
+	dispersion float64
+	// second, ten and minute are the most gifts in so many seconds.
+	second, ten, minute float64
+}
+
+func measure(t *testing.T, s Source) curveOf {
+	t.Helper()
+	var seconds []float64
+	for _, r := range rowsOf(t, s, 4096) {
+		at := int(r.Planned / time.Second)
+		for len(seconds) <= at {
+			seconds = append(seconds, 0)
+		}
+		seconds[at]++
+	}
+	most := func(length int) (most float64) {
+		sum := 0.0
+		for i, n := range seconds {
+			sum += n
+			if i >= length {
+				sum -= seconds[i-length]
+			}
+			most = max(most, sum)
+		}
+		return most
+	}
+	variances, means := 0.0, 0.0
+	for stretch := range slices.Chunk(seconds, 10) {
+		mean, variance := 0.0, 0.0
+		for _, v := range stretch {
+			mean += v / float64(len(stretch))
+		}
+		if len(stretch) < 10 || mean == 0 {
+			continue
+		}
+		for _, v := range stretch {
+			variance += (v - mean) * (v - mean) / 9
+		}
+		variances, means = variances+variance, means+mean
+	}
+	return curveOf{dispersion: variances / means, second: most(1), ten: most(10), minute: most(60)}
+}
+
+// spreads makes the table in DESIGN.md: go test ./loadtest/trace -run Uneven -v -spreads
+var spreads = flag.Bool("spreads", false, "measure other spreads of a recorded event's further donors, of all five marathons")
+
+// Ten times the donors are about as uneven from second to second as the recorded ones,
+// and their busiest ten seconds and minute are about ten times as busy.
+func TestDonors_AreAboutAsUnevenAsTheRecorded(t *testing.T) {
+	t.Parallel()
+	files, tried := events(t, "gdq/sgdq2014-gifts.csv.gz"), []time.Duration{DonorsSpread}
+	if *spreads {
+		files = events(t, "gdq/*gifts*.csv.gz")
+		tried = []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute}
+	}
+	for _, path := range files {
+		f, err := Scan(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded := measure(t, f)
+		t.Logf("%s: dispersion %.2f; most in 1, 10, 60 s: %v %v %v", f.Name(), recorded.dispersion, recorded.second, recorded.ten, recorded.minute)
+		for _, spread := range tried {
+			d, err := NewDonors(f, 10, spread)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more := measure(t, d)
+			t.Logf("  spread %v: dispersion %.2f; most in 1, 10, 60 s, over ten times the recorded: %.2f %.2f %.2f", spread, more.dispersion,
+				more.second/recorded.second/10, more.ten/recorded.ten/10, more.minute/recorded.minute/10)
+			if spread == DonorsSpread && (more.dispersion > recorded.dispersion+1 || more.ten < 6*recorded.ten || more.minute < 9*recorded.minute) {
+				t.Errorf("%s: %+v, recorded %+v", d.Name(), more, recorded)
+			}
 		}
 	}
 }
