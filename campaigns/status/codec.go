@@ -23,6 +23,9 @@ func Encode(r *Report) ([]byte, error) {
 	for _, role := range r.Roles[:min(len(r.Roles), RolesMax)] {
 		short.Roles = append(short.Roles, Role{cut(role.Name, NameBytesMax), role.Ready, cut(role.Reason, ReasonBytesMax)})
 	}
+	if r.Rehearsal != nil {
+		short.Rehearsal = r.Rehearsal.cut()
+	}
 	if short.Node == "" {
 		return nil, errors.New("encode status: it does not say whose it is")
 	}
@@ -56,10 +59,21 @@ func Decode(data []byte) (*Report, error) {
 			return nil, fmt.Errorf("%w: a role out of bounds", ErrMalformed)
 		}
 	}
+	if h := r.Rehearsal; h != nil && (h.Run == "" || len(h.Run) > NameBytesMax || len(h.Scenario) > NameBytesMax || len(h.Phase) > ReasonBytesMax) {
+		return nil, fmt.Errorf("%w: a rehearsal out of bounds", ErrMalformed)
+	}
 	if f := r.FrontEnd; f != nil && len(f.RefusedPerSecond) > RefusalsMax {
 		return nil, fmt.Errorf("%w: too many kinds of refusals", ErrMalformed)
 	}
 	return r, nil
+}
+
+// cut is the rehearsal with its words in their bounds.
+func (h *Rehearsal) cut() *Rehearsal {
+	short := *h
+	short.Run, short.Scenario, short.Phase = cut(h.Run, NameBytesMax), cut(h.Scenario, NameBytesMax), cut(h.Phase, ReasonBytesMax)
+	short.SentPerSecond, short.AcceptedPerSecond, short.AckP99Millis = Number(h.SentPerSecond), Number(h.AcceptedPerSecond), Number(h.AckP99Millis)
+	return &short
 }
 
 // cut is at most so many bytes of s, which end with a whole character.

@@ -15,7 +15,7 @@ import (
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func whole() *status.Report {
-	pace, age, behind := 25.0, int64(1200), int64(3)
+	pace, age, behind, left, holds := 25.0, int64(1200), int64(3), int64(70_000), true
 	return &status.Report{
 		Node: "box/17", Build: "abc", StartedAt: noon, SentAt: noon.Add(time.Minute), Number: 61,
 		Roles: []status.Role{{Name: status.FrontEndRole, Ready: true}, {Name: status.LedgerRole, Reason: "starting"}},
@@ -25,6 +25,8 @@ func whole() *status.Report {
 		Payments: &status.Payments{ChargesPerSecond: 25, CapturesPerSecond: 24, DeclinesPerSecond: 1, Due: 90_000, Late: 3, PacePerSecond: &pace,
 			OldestMillis: 60_000, Away: true, Differences: 1, OffMinor: 5},
 		Admin: &status.Admin{SearchMillis: &age, SearchBehind: &behind},
+		Rehearsal: &status.Rehearsal{Run: "friday", Scenario: "quick", Phase: "sending", Sending: true, Planned: 6000, Sent: 900, Accepted: 890, Refused: 1, Unknown: 2,
+			SentPerSecond: 130.5, AcceptedPerSecond: 130, AckP99Millis: 8, LeftMillis: &left, Holds: &holds},
 	}
 }
 
@@ -58,10 +60,12 @@ func TestDecode_RefusesWhatIsNoReport(t *testing.T) {
 	for name, data := range map[string]string{
 		"nothing": "", "no JSON": "{", "nobody": `{"node":""}`, "another type": `{"node":7}`,
 		"a long name": `{"node":"` + long[:status.NameBytesMax+1] + `"}`, "too large": `{"node":"a","x":"` + long + `"}`,
-		"too many roles":   `{"node":"a","roles":[` + strings.Repeat(`{"name":"r"},`, status.RolesMax) + `{"name":"r"}]}`,
-		"a nameless role":  `{"node":"a","roles":[{"name":""}]}`,
-		"a long reason":    `{"node":"a","roles":[{"name":"r","reason":"` + long[:status.ReasonBytesMax+1] + `"}]}`,
-		"too large number": `{"node":"a","number":1e30}`,
+		"too many roles":       `{"node":"a","roles":[` + strings.Repeat(`{"name":"r"},`, status.RolesMax) + `{"name":"r"}]}`,
+		"a nameless role":      `{"node":"a","roles":[{"name":""}]}`,
+		"a nameless rehearsal": `{"node":"a","rehearsal":{"phase":"sending"}}`,
+		"a long phase":         `{"node":"a","rehearsal":{"run":"a","phase":"` + long[:status.ReasonBytesMax+1] + `"}}`,
+		"a long reason":        `{"node":"a","roles":[{"name":"r","reason":"` + long[:status.ReasonBytesMax+1] + `"}]}`,
+		"too large number":     `{"node":"a","number":1e30}`,
 	} {
 		if _, err := status.Decode([]byte(data)); !errors.Is(err, status.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)

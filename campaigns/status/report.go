@@ -24,6 +24,8 @@ const (
 	LedgerRole   = "ledger"
 	PaymentsRole = "payments"
 	AdminRole    = "admin"
+	// RehearsalRole is the generator of a rehearsal: no part of an installation.
+	RehearsalRole = "rehearsal"
 )
 
 // Bounds of a report, so that it stays one small message whatever goes wrong.
@@ -57,6 +59,8 @@ type Report struct {
 	Ledger   *Ledger   `json:"ledger,omitempty"`
 	Payments *Payments `json:"payments,omitempty"`
 	Admin    *Admin    `json:"admin,omitempty"`
+	// Rehearsal is what a rehearsal tells of itself, in its own process.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 }
 
 // Role is one thing that a process does.
@@ -70,6 +74,8 @@ type Role struct {
 // FrontEnd is how a front-end does. Rates are per second over the last few seconds.
 type FrontEnd struct {
 	AcceptedPerSecond float64 `json:"accepted_per_second"`
+	// RehearsedPerSecond of them are rehearsals'.
+	RehearsedPerSecond float64 `json:"rehearsed_per_second,omitempty"`
 	// AckP50Millis and AckP99Millis are of the acknowledgements of the last ten
 	// seconds, Acks their number; with none all are 0.
 	AckP50Millis float64 `json:"ack_p50_ms"`
@@ -142,6 +148,29 @@ type Admin struct {
 	// follow. Both are nil in a process that does not lead it.
 	SearchMillis *int64 `json:"search_age_ms,omitempty"`
 	SearchBehind *int64 `json:"search_behind,omitempty"`
+}
+
+// Rehearsal is how a rehearsal goes. Counts are since its start, rates per second
+// since the report before.
+type Rehearsal struct {
+	Run      string `json:"run"`
+	Scenario string `json:"scenario,omitempty"` // "" without one
+	Phase    string `json:"phase"`              // in words
+	// Sending tells that gifts are being sent, and that the rates are of now.
+	Sending           bool    `json:"sending,omitempty"`
+	Planned           int64   `json:"planned"`
+	Sent              int64   `json:"sent"`
+	Accepted          int64   `json:"accepted"`
+	Refused           int64   `json:"refused,omitempty"` // for good
+	Unknown           int64   `json:"unknown,omitempty"` // attempts without a definite answer, sent again
+	SentPerSecond     float64 `json:"sent_per_second"`
+	AcceptedPerSecond float64 `json:"accepted_per_second"`
+	AckP99Millis      float64 `json:"ack_p99_ms"` // 0 while nothing was acknowledged
+	// LeftMillis is about how long the sending, then the charging, will still take; nil
+	// when nobody knows.
+	LeftMillis *int64 `json:"left_ms,omitempty"`
+	// Holds tells whether the proof does; nil until it was made.
+	Holds *bool `json:"holds,omitempty"`
 }
 
 // ReadyRole is a role that is ready when err is nil.

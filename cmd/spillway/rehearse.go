@@ -176,12 +176,18 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	}
 	defer till.close()
 	setting := c.setting(ctx, p, at)
+	consoles := c.tellConsoles(ctx, p, at, source.Rows())
+	defer func() { consoles.end(report) }()
+	show := func(now loadtest.Progress) {
+		screen.show(now)
+		consoles.show(now)
+	}
 	report, err = loadtest.Run(ctx, stop, loadtest.Config{
 		Run: c.RunName, Source: source, Copies: copies(source), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
 		Visits: c.visitors(), Scenario: c.scenario,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: screen.show, Log: p.log, Break: own.play, Logs: at.logs, Secrets: at.secrets(keys.RehearsalCredential()),
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: show, Log: p.log, Break: own.play, Logs: at.logs, Secrets: at.secrets(keys.RehearsalCredential()),
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {

@@ -150,6 +150,9 @@ func (s *Server) accept(ctx *fasthttp.RequestCtx, w *scratch) {
 	s.answer(ctx, fasthttp.StatusAccepted, jsonType, w.out)
 	ctx.Response.Header.SetCanonical(locationName, url)
 	s.metrics.accepted.Inc()
+	if w.book == ledger.Rehearsal {
+		s.metrics.rehearsed.Inc()
+	}
 }
 
 // client is the address that the request comes from.

@@ -30,6 +30,7 @@ var ackBuckets = []float64{.0002, .0005, .001, .002, .003, .005, .0075, .01, .01
 type metrics struct {
 	requests           [routes][]prometheus.Counter // by problem.Kind
 	accepted           prometheus.Counter
+	rehearsed          prometheus.Counter // of them, those of rehearsals
 	told               prometheus.Counter
 	requested          [routes]prometheus.Counter // 202 of a further wish
 	ackSeconds         prometheus.Histogram
@@ -46,6 +47,10 @@ func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
 		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_ack_seconds", Buckets: ackBuckets,
 			Help: "From handing a donation to the publisher to its acknowledgement.",
+		}),
+		rehearsed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ingest_rehearsed_total",
+			Help: "Donations of rehearsals among those that were accepted.",
 		}),
 		connectionsRefused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ingest_connections_refused_total",
@@ -70,7 +75,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) (*metrics, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	for _, c := range []prometheus.Collector{
-		requests, m.ackSeconds, m.connectionsRefused,
+		requests, m.ackSeconds, m.rehearsed, m.connectionsRefused,
 		gauge("ingest_donations_waiting", "Donations inside, most of them waiting for their acknowledgement.",
 			func() float64 { return float64(s.deps.Donations.Taken()) }),
 		gauge("ingest_state_reads_inside", "Questions for a donation's state that the ledger has not answered yet.",

@@ -162,10 +162,10 @@ func frontEndFigures(m *Moment, all map[string]Figure) {
 		return
 	}
 	all["gifts"] = Figure{Text: count(int64(m.GiftsPerMinute + 0.5)), Note: "now " + rate(f.AcceptedPerSecond) + "/s"}
-	if m.Recording.RehearsedPerSecond > 0 {
-		all["gifts"] = Figure{Text: all["gifts"].Text, Note: all["gifts"].Note + ", a rehearsal among them"}
-	}
 	all["accepted"] = Figure{Text: rate(f.AcceptedPerSecond) + "/s", Note: count(f.InFlight) + " inside"}
+	if f.RehearsedPerSecond > 0 {
+		all["accepted"] = Figure{Text: all["accepted"].Text, Note: all["accepted"].Note + ", and " + rate(f.RehearsedPerSecond) + "/s rehearsed"}
+	}
 	all["ack"] = Figure{Text: nobodyTells, Note: "no gift in the last 10 s"}
 	if f.Acks > 0 {
 		all["ack"] = Figure{Text: millis(f.AckP99MS), Note: "half within " + millis(f.AckP50MS), Level: above(int64(f.AckP99MS), ackSlowMillis)}

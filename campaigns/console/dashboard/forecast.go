@@ -57,7 +57,10 @@ func doing(role string, r *status.Report) string {
 	switch {
 	case role == status.FrontEndRole && r.FrontEnd != nil:
 		f := r.FrontEnd
-		text := fmt.Sprintf("%s/s accepted", rate(f.AcceptedPerSecond))
+		text := fmt.Sprintf("%s/s accepted", rate(max(0, f.AcceptedPerSecond-f.RehearsedPerSecond)))
+		if f.RehearsedPerSecond > 0 {
+			text += fmt.Sprintf(", %s/s rehearsed", rate(f.RehearsedPerSecond))
+		}
 		if f.Acks > 0 {
 			text += fmt.Sprintf(", ack p50 %s, p99 %s", millis(f.AckP50Millis), millis(f.AckP99Millis))
 		}

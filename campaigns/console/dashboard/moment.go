@@ -56,6 +56,8 @@ type Moment struct {
 	BrokerAway bool          `json:"broker_away"`
 	Switches   SwitchesView  `json:"switches"`
 	Processes  []ProcessView `json:"processes"`
+	// Rehearsals are in none of the figures above but those of the machine.
+	Rehearsals []RehearsalView `json:"rehearsals"`
 }
 
 // TotalView is the sum over all campaigns of a currency.
@@ -68,16 +70,18 @@ type TotalView struct {
 
 // FrontEndsView is all front-ends together; ages and quantiles are the worst of them.
 type FrontEndsView struct {
-	Count             int                `json:"count"`
-	AcceptedPerSecond float64            `json:"accepted_per_second"`
-	RefusedPerSecond  float64            `json:"refused_per_second"`
-	Refusals          map[string]float64 `json:"refusals"`
-	AckP50MS          float64            `json:"ack_p50_ms"`
-	AckP99MS          float64            `json:"ack_p99_ms"`
-	Acks              int64              `json:"acks"`
-	InFlight          int64              `json:"in_flight"`
-	Viewers           int64              `json:"viewers"`
-	StaleMS           int64              `json:"stale_ms"`
+	Count             int     `json:"count"`
+	AcceptedPerSecond float64 `json:"accepted_per_second"` // rehearsals left out
+	// RehearsedPerSecond are accepted beside them.
+	RehearsedPerSecond float64            `json:"rehearsed_per_second"`
+	RefusedPerSecond   float64            `json:"refused_per_second"`
+	Refusals           map[string]float64 `json:"refusals"`
+	AckP50MS           float64            `json:"ack_p50_ms"`
+	AckP99MS           float64            `json:"ack_p99_ms"`
+	Acks               int64              `json:"acks"`
+	InFlight           int64              `json:"in_flight"`
+	Viewers            int64              `json:"viewers"`
+	StaleMS            int64              `json:"stale_ms"`
 }
 
 // RecordingView is all ledgers together.
@@ -162,7 +166,7 @@ const ownSilence = status.SilentAfter
 func newMoment(v *view) *Moment {
 	m := &Moment{
 		At: v.Now.UTC(), Totals: make([]TotalView, len(v.Sums)), Switches: viewSwitches(v.Switches), DatabaseAway: v.Database.Away,
-		Processes: make([]ProcessView, 0, len(v.Processes)), BrokerAway: true,
+		Processes: make([]ProcessView, 0, len(v.Processes)), Rehearsals: []RehearsalView{}, BrokerAway: true,
 	}
 	for i, s := range v.Sums {
 		m.Totals[i] = TotalView(s)
@@ -179,6 +183,10 @@ func newMoment(v *view) *Moment {
 		p := &v.Processes[i]
 		if p.Node == v.Own && v.Now.Sub(p.HeardAt) <= ownSilence {
 			m.BrokerAway = false
+		}
+		if p.Rehearsal != nil {
+			m.Rehearsals = append(m.Rehearsals, viewRehearsal(p, v.Now))
+			continue // it is no part of the installation
 		}
 		m.Processes = append(m.Processes, viewProcess(p, v.Now))
 		if p.Speaks(v.Now) {
@@ -206,7 +214,8 @@ func moment(t time.Time) *time.Time {
 func (m *Moment) addUp(r *status.Report) {
 	if f, all := r.FrontEnd, &m.FrontEnds; f != nil {
 		all.Count++
-		all.AcceptedPerSecond += f.AcceptedPerSecond
+		all.AcceptedPerSecond += max(0, f.AcceptedPerSecond-f.RehearsedPerSecond)
+		all.RehearsedPerSecond += f.RehearsedPerSecond
 		for kind, rate := range f.RefusedPerSecond {
 			all.Refusals[kind] += rate
 			all.RefusedPerSecond += rate

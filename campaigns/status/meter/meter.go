@@ -122,8 +122,8 @@ const acceptedReason = "accepted"
 
 func (w window) frontEnd() *status.FrontEnd {
 	f := &status.FrontEnd{
-		AcceptedPerSecond: w.rate(requestsTotal, donating, label{"reason", acceptedReason}),
-		InFlight:          w.count(waitingDonations), Viewers: w.count(viewersCount), StaleMillis: w.millis(totalsLag, live),
+		AcceptedPerSecond: w.rate(requestsTotal, donating, label{"reason", acceptedReason}), RehearsedPerSecond: w.rate(rehearsedTotal),
+		InFlight: w.count(waitingDonations), Viewers: w.count(viewersCount), StaleMillis: w.millis(totalsLag, live),
 	}
 	now, long := w.now.buckets(ackSeconds), w.long.buckets(ackSeconds)
 	p50, n := quantile(0.5, long, now)

@@ -43,8 +43,9 @@ func TestTake_AFrontEndsRatesAreOfTheLastSeconds(t *testing.T) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ingest_requests_total"}, []string{"route", "code", "reason"})
 	acks := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ingest_ack_seconds", Buckets: []float64{.001, .002, .004, .008}})
 	inside := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ingest_donations_waiting"})
+	rehearsed := prometheus.NewCounter(prometheus.CounterOpts{Name: "ingest_rehearsed_total"})
 	other := prometheus.NewCounter(prometheus.CounterOpts{Name: "ingest_of_no_interest_total"})
-	reg.MustRegister(requests, acks, inside, other)
+	reg.MustRegister(requests, acks, inside, rehearsed, other)
 	lag := prometheus.NewGauge(prometheus.GaugeOpts{Name: "totals_lag_seconds"})
 	prometheus.WrapRegistererWith(prometheus.Labels{"book": "live"}, reg).MustRegister(lag)
 	lag.Set(0.17)
@@ -60,6 +61,7 @@ func TestTake_AFrontEndsRatesAreOfTheLastSeconds(t *testing.T) {
 	}
 	for second := 1; second <= 20; second++ {
 		accepted.Add(300)
+		rehearsed.Add(120)
 		for range 100 {
 			acks.Observe(0.0015)
 		}
@@ -67,8 +69,8 @@ func TestTake_AFrontEndsRatesAreOfTheLastSeconds(t *testing.T) {
 			refused.Add(30)
 		}
 		f := take(t, m, noon.Add(time.Duration(second)*time.Second), status.FrontEndRole).FrontEnd
-		if math.Abs(f.AcceptedPerSecond-300) > 1e-6 {
-			t.Fatalf("second %d: %v a second", second, f.AcceptedPerSecond)
+		if math.Abs(f.AcceptedPerSecond-300) > 1e-6 || math.Abs(f.RehearsedPerSecond-120) > 1e-6 {
+			t.Fatalf("second %d: %v a second, %v of them rehearsed", second, f.AcceptedPerSecond, f.RehearsedPerSecond)
 		}
 		if want := int64(100 * min(second, 10)); f.Acks != want || f.AckP50Millis < 1 || f.AckP50Millis > 2 || f.AckP99Millis <= f.AckP50Millis || f.AckP99Millis > 2 {
 			t.Fatalf("second %d: %+v", second, f)

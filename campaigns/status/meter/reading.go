@@ -10,7 +10,7 @@ import (
 
 // names are the metrics that reports are made of.
 var names = map[string]bool{
-	requestsTotal: true, ackSeconds: true, waitingDonations: true, viewersCount: true, totalsLag: true,
+	requestsTotal: true, rehearsedTotal: true, ackSeconds: true, waitingDonations: true, viewersCount: true, totalsLag: true,
 	ledgerDonations: true, ledgerWaiting: true, ledgerHeld: true, ledgerOldest: true, ledgerThrough: true, ledgerQuarantine: true,
 	chargeCalls: true, chargeDue: true, chargeUnexpanded: true, chargeLate: true, chargeUnknown: true, chargeAction: true,
 	chargeOldest: true, chargePace: true, chargeAway: true, chargeLimited: true, chargeStuck: true, chargeSetAside: true, chargeAlarms: true,
@@ -24,6 +24,7 @@ var only = map[string]label{requestsTotal: donating}
 // The metrics' names, as the packages that own them declare them.
 const (
 	requestsTotal    = "ingest_requests_total"
+	rehearsedTotal   = "ingest_rehearsed_total"
 	ackSeconds       = "ingest_ack_seconds"
 	waitingDonations = "ingest_donations_waiting"
 	viewersCount     = "live_viewers_count"

@@ -152,7 +152,7 @@ table.addEventListener("toggle", fillTable);
 
 // apply puts a moment in place. Lists are only touched when they changed, so that a
 // screen reader is not told the same thing every second.
-let troublesWere, processesWere;
+let troublesWere, processesWere, rehearsalsWere;
 function apply({ moment, figures, troubles, happenings }) {
   if (moment.totals.length) board.dataset.currency = moment.totals[0].currency;
   for (const tile of all("[data-tile]")) {
@@ -171,6 +171,12 @@ function apply({ moment, figures, troubles, happenings }) {
   if (who !== processesWere) {
     processesWere = who;
     board.querySelector("[data-processes]").replaceChildren(...(moment.processes.length ? moment.processes.map(card) : [make("li", "muted", "No process was heard yet.")]));
+  }
+  const rehearsed = JSON.stringify(moment.rehearsals.map((r) => [r.node, wordOf(r), r.says]));
+  if (rehearsed !== rehearsalsWere) {
+    rehearsalsWere = rehearsed;
+    board.querySelector("[data-rehearsals-card]").hidden = moment.rehearsals.length === 0;
+    board.querySelector("[data-rehearsals]").replaceChildren(...moment.rehearsals.map(rehearsal));
   }
   const list = board.querySelector("[data-happenings]");
   const last = Math.max(0, ...[...list.children].map((li) => Number(li.dataset.number) || 0));
@@ -199,6 +205,18 @@ function card(p) {
     roles.append(line);
   }
   li.append(name, roles);
+  return li;
+}
+
+const verdict = (r) => r.holds ? ["proof holds", "good"] : r.holds === false ? ["proof broken", "bad"] : ["ended", ""];
+const wordOf = (r) => r.state === "stopped" ? verdict(r)[0] : r.state === "ready" ? "under way" : heardOf(r);
+function rehearsal(r) {
+  const li = make("li", "process"), name = make("p", "process-name"), says = make("ul");
+  li.dataset.state = r.state;
+  name.append(make("span", "badge " + (r.state === "stopped" ? verdict(r)[1] : badge[r.state] || ""), wordOf(r)), " ", make("strong", "", r.run));
+  if (r.scenario) name.append(" ", make("span", "small muted", r.scenario));
+  says.append(...r.says.map((text) => make("li", "num", text)));
+  li.append(name, says);
   return li;
 }
 
