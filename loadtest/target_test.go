@@ -79,6 +79,8 @@ type target struct {
 	blind bool
 	// silent is a lie: conflicts are not recorded.
 	silent bool
+	// turn is waited for before a donation is looked at; nil for no waiting.
+	turn func()
 }
 
 func newTarget(t testing.TB) *target {
@@ -200,6 +202,9 @@ func (w *wire) donation() ingest.Donation {
 }
 
 func (g *target) donate(ctx *fasthttp.RequestCtx) {
+	if g.turn != nil {
+		g.turn()
+	}
 	received := time.Now().UTC().Truncate(time.Microsecond)
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -48,6 +48,12 @@ type child struct {
 // launch starts the program. Whatever the test forgets is killed at its end.
 func launch(t *testing.T, args ...string) *child {
 	t.Helper()
+	return start(t, nil, args...)
+}
+
+// start is launch with somebody who reads along what it says; nil for nobody.
+func start(t *testing.T, along io.Writer, args ...string) *child {
+	t.Helper()
 	c := &child{t: t, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "SPILLWAY_") {
@@ -57,6 +63,9 @@ func launch(t *testing.T, args ...string) *child {
 	// What it keeps for its user, such as the pages of rehearsals, goes when the test goes.
 	c.cmd.Env = append(c.cmd.Env, asSpillway+"=yes", "XDG_CACHE_HOME="+t.TempDir())
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
+	if along != nil {
+		c.cmd.Stderr = io.MultiWriter(along, &c.stderr)
+	}
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

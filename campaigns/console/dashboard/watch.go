@@ -170,6 +170,19 @@ func changes(j *journal, before, now *Moment) {
 			j.tell(now.At, Info, "Heard for the first time: "+what+".")
 		}
 	}
+	rehearsed := make(map[string]*RehearsalView, len(before.Rehearsals))
+	for i := range before.Rehearsals {
+		rehearsed[before.Rehearsals[i].Node] = &before.Rehearsals[i]
+	}
+	for i := range now.Rehearsals {
+		r := &now.Rehearsals[i]
+		switch old := rehearsed[r.Node]; {
+		case old == nil && r.State != Stopped:
+			j.tell(now.At, Info, "A rehearsal is heard: "+r.Run+".")
+		case old != nil && old.State != Stopped && r.State == Stopped:
+			j.tell(now.At, Info, "The rehearsal "+r.Run+" has ended: "+r.Word()+".")
+		}
+	}
 	a, b := before.Charging.AllowedPerSecond, now.Charging.AllowedPerSecond
 	if a != nil && b != nil && *a != *b {
 		j.tell(now.At, Info, fmt.Sprintf("The pace of charging is now %s a second instead of %s%s.", rate(*b), rate(*a), by(now.Charging.PausedBy)))
