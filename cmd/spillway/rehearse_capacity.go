@@ -169,7 +169,7 @@ func (c *capacityCommand) search(p *process) (*capacity.Report, error) {
 	if report.Result == nil {
 		return nil, err
 	}
-	if expected != nil {
+	if expected != nil && report.Result.Limit != capacity.LimitUnknown {
 		report.Plan = expected.Against(report.Result)
 	}
 	return report, err

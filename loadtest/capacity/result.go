@@ -16,6 +16,7 @@ const (
 	LimitGenerator Limit = "generator" // the installation holds at least this
 	LimitAsked     Limit = "asked"     // it holds the most that was asked for
 	LimitNone      Limit = "none held" // it did not hold the least rate that was tried
+	LimitUnknown   Limit = "unknown"   // the generator fell short in every trial
 )
 
 // Result is what a search found. Durations are in nanoseconds, rates per second.
@@ -66,6 +67,7 @@ func (s *search) result() (*Result, error) {
 	broke, _ := extremes(s.trials, Broke)
 	switch {
 	case held == 0 && broke == 0:
+		r.Limit = LimitUnknown
 		return r, ErrNothing
 	case held == 0:
 		r.Limit = LimitNone
@@ -186,6 +188,8 @@ func (r *Result) Sentence() string {
 		return fmt.Sprintf("this stack holds at least %s donations/s: the generator is the limit (%s)", rate(r.Rate), r.GeneratorWhy)
 	case LimitAsked:
 		return fmt.Sprintf("this stack holds at least %s donations/s, the most that was asked for", rate(r.Rate))
+	case LimitUnknown:
+		return "nothing could be measured: no trial says anything about this stack"
 	}
 	return "this stack held none of the rates that were tried"
 }

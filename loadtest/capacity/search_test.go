@@ -169,8 +169,8 @@ func TestSearch_EndsAtTheMostAskedForAndAtTheLeast(t *testing.T) {
 	}
 	s = newSystem(100, 0.01, 1)
 	s.generator = 0.5
-	if _, err := s.search(Config{Budget: enough}); !errors.Is(err, ErrNothing) {
-		t.Errorf("without a verdict: %v", err)
+	if r, err := s.search(Config{Budget: enough}); !errors.Is(err, ErrNothing) || r.Limit != LimitUnknown {
+		t.Errorf("without a verdict: %v, %+v", err, r)
 	}
 }
 

@@ -79,8 +79,11 @@ func newCapacityView(r *capacity.Report) *capacityView {
 		v.Trials = append(v.Trials, trialRowOf(&found.Trials[i]))
 		unproven += len(found.Trials[i].Unproven)
 	}
-	if found.Limit == capacity.LimitNone {
+	switch found.Limit {
+	case capacity.LimitNone:
 		v.Tone = Bad
+	case capacity.LimitUnknown:
+		v.Tone = Warn
 	}
 	if p := r.Plan; p != nil {
 		word, of := "Enough", "your day needs"
@@ -133,6 +136,8 @@ func capacityAnswers(r *capacity.Report, unproven int) (all []Answer) {
 		}
 	case found.Limit == capacity.LimitNone:
 		upTo.Tone = Bad
+	case found.Limit == capacity.LimitUnknown:
+		upTo.Tone = Warn
 	}
 	all = append(all, upTo)
 	gave := Answer{Question: "What gave way first?", Tone: Good, Text: "Nothing, up to there."}
@@ -166,7 +171,7 @@ func capacityAdvice(r *capacity.Report, unproven int) (all []Advice) {
 	if c := found.Cause; c != nil && c.Nearest != nil && (plan == nil || !plan.Met) {
 		say("", "Give it more of what was nearest its limit, %s, and search again.", c.Nearest.Name)
 	}
-	if found.Limit == capacity.LimitGenerator && found.GeneratorWhy != "" {
+	if (found.Limit == capacity.LimitGenerator || found.Limit == capacity.LimitUnknown) && found.GeneratorWhy != "" {
 		say("spillway rehearse capacity --target URL --database-url URL --nats-url URL --secrets FILE", "Give the generator a machine of its own: the installation may hold more than could be asked of it here.")
 	} else if r.Together {
 		say("spillway rehearse capacity --target URL --database-url URL --nats-url URL --secrets FILE", "Search on the real installation too: here generator, broker and database shared one machine.")
@@ -324,7 +329,7 @@ func pictureOf(r *capacity.Result) *trialPicture {
 	low, high = low/1.1, high*1.1
 	fast, slow, steps := axis(fast, slow, true)
 	across := func(v float64) float64 { return math.Log(v/low) / math.Log(high/low) }
-	down := func(v float64) float64 { return 1 - math.Log(v/fast)/math.Log(slow/fast) }
+	down := func(v float64) float64 { return 1 - math.Log(max(v, fast)/fast)/math.Log(slow/fast) }
 	p := &trialPicture{Desc: fmt.Sprintf("%d trials from %s to %s gifts a second; the table below has each of them.", n, rate(low*1.1), rate(high/1.1))}
 	for _, s := range steps {
 		p.YTicks = append(p.YTicks, tick{At: hundredths(down(s)), Text: long(time.Duration(s))})

@@ -80,6 +80,9 @@ func TestWriteCapacity_AnswersWhatPeopleAsk(t *testing.T) {
 		{"none held", func(r *capacity.Report) {
 			r.Plan, r.Result.Knee, r.Result.Limit, r.Result.Rate, r.Result.Sure = nil, nil, capacity.LimitNone, 0, 0
 		}, []string{`class="verdict bad"`, "held none of the rates"}, nil},
+		{"nothing measured", func(r *capacity.Report) {
+			r.Plan, r.Result.Knee, r.Result.Cause, r.Result.Limit, r.Result.Rate, r.Result.Sure, r.Result.GeneratorWhy = nil, nil, nil, capacity.LimitUnknown, 0, 0, "it was late itself"
+		}, []string{`class="verdict warn"`, "Nothing could be measured", "a machine of its own"}, []string{"held none"}},
 		{"one trial", func(r *capacity.Report) { r.Result.Trials = r.Result.Trials[:1] }, []string{"The trials"}, []string{"<figure"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

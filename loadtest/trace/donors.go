@@ -18,7 +18,7 @@ const heldMax = 1 << 22
 
 // DonorsSpread is how much later, at most, another donor of a recorded gift gives, on the
 // event's own clock: see DESIGN.md for what it was chosen by.
-const DonorsSpread = 20 * time.Second
+const DonorsSpread = 15 * time.Second
 
 // Donors is another source with more donors, or fewer: each of its gifts is given so
 // many times, each by a donor of his own at a moment of his own, at most Spread later. A
