@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -155,12 +156,9 @@ func TestVerify_SaysWhenItCannotLook(t *testing.T) {
 		{[]string{"--nats-url", "nats://127.0.0.1:1"}, "--database-url"},
 		{[]string{"--database-url", "postgres://127.0.0.1:1/none?connect_timeout=2"}, "open the database"},
 	} {
-		p := launch(t, append([]string{"verify"}, c.args...)...)
-		if status := p.wait(); status != verify.StatusUnchecked {
-			t.Errorf("%q: status %d", c.args, status)
-		}
-		if said := p.stderr.String(); !strings.Contains(said, c.want) {
-			t.Errorf("%q: said %q, not %q", c.args, said, c.want)
+		var out bytes.Buffer
+		if status := run(append([]string{"verify"}, c.args...), nil, &out, &out); status != verify.StatusUnchecked || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%q: status %d, said %q, not %q", c.args, status, &out, c.want)
 		}
 	}
 }
