@@ -53,8 +53,8 @@ type Config struct {
 	BatchMessages, BatchBytes, BatchDonations int
 	// FetchWait is how long one request waits for a first message. 1 s.
 	FetchWait time.Duration
-	// RecordEvery is the least time from one batch's beginning to the next one's,
-	// so that a light load is recorded in few transactions. 40 ms.
+	// RecordEvery is the pace of batches, so that a light load is recorded in few
+	// transactions: they begin half way between its multiples. 50 ms, as FrameEvery.
 	RecordEvery time.Duration
 
 	// LeaseTTL is how long a slot stays ours without a renewal. 3 s.
@@ -65,7 +65,8 @@ type Config struct {
 	AdoptEvery time.Duration
 	// FrameEvery is the tick: what changed is published after at most so long. 50 ms.
 	FrameEvery time.Duration
-	// IdleFrameEvery is how long a slot may be silent when nothing changed. 200 ms.
+	// IdleFrameEvery is how long a slot may be silent when nothing changed: as
+	// old as it makes what all others claim. 100 ms.
 	IdleFrameEvery time.Duration
 	// SnapshotEvery is the pace of whole snapshots. 5 s.
 	SnapshotEvery time.Duration
@@ -89,10 +90,10 @@ const (
 	defaultBytes        = 2 << 20
 	defaultDonations    = 8192
 	defaultFetchWait    = time.Second
-	defaultRecordEvery  = 40 * time.Millisecond
+	defaultRecordEvery  = 50 * time.Millisecond
 	defaultLeaseTTL     = 3 * time.Second
 	defaultFrameEvery   = 50 * time.Millisecond
-	defaultIdleFrame    = 200 * time.Millisecond
+	defaultIdleFrame    = 100 * time.Millisecond
 	defaultSnapshot     = 5 * time.Second
 	defaultStop         = 10 * time.Second
 	defaultUnknownTries = 8
@@ -102,6 +103,9 @@ const (
 	// longer only makes the totals older.
 	askTimeout     = 2 * time.Second
 	publishTimeout = 5 * time.Second
+	// refreshTimeout bounds what a batch may wait for a younger watermark: less than it
+	// gains by it.
+	refreshTimeout = 20 * time.Millisecond
 	// storeTimeout bounds one statement outside recording.
 	storeTimeout = 5 * time.Second
 	// watchEvery is the pace of figures that cost a query.
@@ -320,8 +324,30 @@ func (c *Consumer) watermark(ctx context.Context) (time.Time, error) {
 	return least, nil
 }
 
+// refresh asks for the watermark when the writer's is older than half a tick, so that a
+// flight which departs now holds frames back by no more than it must. It gives up
+// soon: an older watermark is as true.
+func (c *Consumer) refresh(ctx context.Context, w *writer) {
+	if w.knows(c.config.FrameEvery / 2) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	w.asking()
+	if asked, err := c.watermark(ctx); err == nil { // else the next tick asks, and tells
+		w.learn(asked)
+	}
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

@@ -13,6 +13,7 @@ import (
 // publishes both. A failure loses nothing: the rows wait for the next tick, which
 // begins with a snapshot because readers may now miss a number.
 func (c *Consumer) publish(ctx context.Context, w *writer) error {
+	w.asking()
 	asked, err := c.watermark(ctx) // before collect, which says why
 	if err != nil {
 		return err

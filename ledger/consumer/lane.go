@@ -15,6 +15,9 @@ const (
 	// database wants none.
 	topUpFirst = 10 * time.Millisecond
 	topUpMost  = 320 * time.Millisecond
+	// topUpLast is how long ago the broker was asked last when a batch that is about to
+	// be taken is filled up once more: what waits there would be a whole batch later.
+	topUpLast = 5 * time.Millisecond
 	// forever is longer than any process lives.
 	forever = 100 * 365 * 24 * time.Hour
 )
@@ -27,7 +30,8 @@ const heartbeatsPerWait = 3
 type lane struct {
 	c     *Consumer
 	shard Shard
-	ready chan *batch // from fetch to record: one batch waits at most
+	due   chan struct{} // from record to fetch: a batch is wanted now
+	ready chan *batch   // from fetch to record, once for each that was wanted
 
 	mu   sync.Mutex
 	held map[*batch]*holding // fetched and not yet acknowledged
@@ -40,7 +44,7 @@ type holding struct {
 }
 
 func newLane(c *Consumer, s Shard) *lane {
-	return &lane{c: c, shard: s, ready: make(chan *batch), held: map[*batch]*holding{}}
+	return &lane{c: c, shard: s, due: make(chan struct{}), ready: make(chan *batch), held: map[*batch]*holding{}}
 }
 
 // run fetches until ctx ends and returns when the batch in hand is settled, or when
@@ -61,30 +65,32 @@ func (l *lane) run(ctx, work context.Context) {
 // fetchLoop fills batches. Nothing is fetched before a slot is open: see openSlot.
 func (l *lane) fetchLoop(ctx context.Context) {
 	var retry backoff.Tries
+	var asked time.Time // when the broker was asked last
 	b, topUp := newBatch(), topUpFirst
 	defer func() { l.giveBack(b) }()
 	for ctx.Err() == nil {
 		if _, err := l.c.writer(ctx); err != nil {
 			return
 		}
-		// A batch is offered as long as it may grow, then until it is taken.
-		room, wait := l.room(b), l.c.config.FetchWait
+		wait := l.c.config.FetchWait
 		if len(b.messages) > 0 {
+			// A batch is offered as long as it may grow, then until it is wanted.
 			patience := topUp
-			if room == 0 || retry.Count() > 0 { // full, or the broker is away
+			if l.room(b) == 0 || retry.Count() > 0 { // full, or the broker is away
 				patience = forever
 			}
-			if l.offer(ctx, b, patience) {
+			if l.offer(ctx, patience) {
+				if patience != forever && time.Since(asked) >= topUpLast {
+					_ = l.fetch(ctx, b, 0) // the next fetch fails alike, and tells
+				}
+				l.ready <- b
 				b, topUp = newBatch(), topUpFirst
 				continue
 			}
 			wait, topUp = 0, min(2*topUp, topUpMost)
 		}
-		messages, err := l.shard.Source.Fetch(ctx, room, l.c.config.BatchBytes-b.bytes, wait)
-		l.hold(b, messages)
-		for _, m := range messages {
-			b.add(l.c.book, l.shard.Stream, m)
-		}
+		asked = time.Now()
+		err := l.fetch(ctx, b, wait)
 		switch {
 		case err == nil:
 			retry = backoff.Tries{}
@@ -98,12 +104,23 @@ func (l *lane) fetchLoop(ctx context.Context) {
 	}
 }
 
-// offer waits for the record loop to take the batch, and tells whether it did.
-func (l *lane) offer(ctx context.Context, b *batch, patience time.Duration) bool {
+// fetch puts what the broker has into the batch, as far as there is room. Messages
+// may have come together with an error.
+func (l *lane) fetch(ctx context.Context, b *batch, wait time.Duration) error {
+	messages, err := l.shard.Source.Fetch(ctx, l.room(b), l.c.config.BatchBytes-b.bytes, wait)
+	l.hold(b, messages)
+	for _, m := range messages {
+		b.add(l.c.book, l.shard.Stream, m)
+	}
+	return err
+}
+
+// offer waits for the record loop to want the batch, and tells whether it does.
+func (l *lane) offer(ctx context.Context, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case l.ready <- b:
+	case <-l.due:
 		return true
 	case <-timer.C:
 	case <-ctx.Done():

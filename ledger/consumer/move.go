@@ -85,6 +85,7 @@ func (c *Consumer) Move(ctx context.Context, apply func(ctx context.Context, lea
 		case err != nil: // the consumer's time to stop has run out
 			return ErrStopped
 		}
+		c.refresh(ctx, w)
 		f := w.depart()
 		rows, err := apply(ctx, w.lease)
 		if err == nil {

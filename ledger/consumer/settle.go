@@ -12,14 +12,18 @@ import (
 
 // recordLoop settles one batch after the other until the fetch loop has ended, or ctx.
 func (l *lane) recordLoop(ctx context.Context) {
-	began := time.Time{}
+	every := l.c.config.RecordEvery
+	next := time.Time{}
 	for {
-		backoff.Pause(ctx, time.Until(began.Add(l.c.config.RecordEvery)))
-		b, more := <-l.ready
+		backoff.Pause(ctx, time.Until(next))
+		b, more := l.take()
 		if !more {
 			return
 		}
-		began = time.Now()
+		// Half way between two ticks, so that the batch has landed when the next
+		// frame asks what is complete, and is as young as that allows.
+		began := time.Now()
+		next = began.Add(untilTick(began.Add(every/2), every))
 		b.sort()
 		s := settlement{lane: l, batch: b}
 		if err := s.run(ctx); err != nil {
@@ -28,6 +32,17 @@ func (l *lane) recordLoop(ctx context.Context) {
 		}
 		l.letGo(b)
 	}
+}
+
+// take waits for a batch; false when the fetch loop has ended.
+func (l *lane) take() (*batch, bool) {
+	select {
+	case l.due <- struct{}{}:
+	case <-l.ready: // closed: nothing comes that was not wanted
+		return nil, false
+	}
+	b, more := <-l.ready
+	return b, more
 }
 
 // settlement is the settling of one batch: everything in it is recorded or set
@@ -208,6 +223,7 @@ func (s *settlement) depart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.lane.c.refresh(ctx, w)
 	s.writer, s.flight = w, w.depart()
 	return nil
 }

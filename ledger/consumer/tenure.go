@@ -94,8 +94,8 @@ func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logge
 	defer stop()
 	snapshots.Go(func() { c.snapshotLoop(serving, w) })
 
-	ticks := time.NewTicker(c.config.FrameEvery)
-	defer ticks.Stop()
+	tick := time.NewTimer(untilTick(time.Now(), c.config.FrameEvery))
+	defer tick.Stop()
 	last, failing := time.Now(), false
 	for {
 		select {
@@ -103,8 +103,11 @@ func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logge
 			return
 		case <-lanes.Done():
 			return
-		case now := <-ticks.C:
-			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery {
+		case <-tick.C:
+			now := time.Now()
+			tick.Reset(untilTick(now, c.config.FrameEvery))
+			// Half a tick of tolerance: the ticks themselves are not punctual.
+			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery-c.config.FrameEvery/2 {
 				continue
 			}
 			err := c.publish(held, w)
@@ -121,6 +124,13 @@ func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logge
 			}
 		}
 	}
+}
+
+// untilTick is the time until the next tick: whole multiples of every on the wall
+// clock. Readers believe the least of all slots' claims, so slots that speak at the
+// same moment make totals younger than slots that take turns.
+func untilTick(now time.Time, every time.Duration) time.Duration {
+	return now.Truncate(every).Add(every).Sub(now)
 }
 
 // openSlot publishes the slot's snapshot and its first frame, both stored by the

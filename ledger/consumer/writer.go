@@ -22,8 +22,9 @@ type writer struct {
 	over  bool
 	ended chan struct{} // closed when over
 	// asked is the latest watermark: everything acknowledged to donors before it
-	// was recorded when it was asked for.
+	// was recorded when it was asked for, at askedAt of the local clock or later.
 	asked   time.Time
+	askedAt time.Time
 	flights map[*flight]struct{}
 	dirty   map[rowKey]campaigns.SlotRow // newest row of each campaign, unpublished
 	number  int64                        // of the last frame that was tried
@@ -84,6 +85,28 @@ func (w *writer) live() bool {
 	return !w.over
 }
 
+// asking notes that a watermark is asked for now.
+func (w *writer) asking() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.askedAt = time.Now()
+}
+
+// knows tells whether the watermark, or one that is on its way, was asked for within
+// age.
+func (w *writer) knows(age time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.askedAt) < age
+}
+
+// learn takes a watermark.
+func (w *writer) learn(asked time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = later(w.asked, asked)
+}
+
 // depart begins a flight, before its first transaction.
 func (w *writer) depart() *flight {
 	w.mu.Lock()
@@ -141,9 +164,7 @@ type news struct {
 func (w *writer) collect(asked time.Time) news {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if asked.After(w.asked) {
-		w.asked = asked
-	}
+	w.asked = later(w.asked, asked)
 	n := news{through: w.asked}
 	for f := range w.flights {
 		n.through = earlier(n.through, f.bound) // the own-held bound

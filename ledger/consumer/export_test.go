@@ -1,0 +1,4 @@
+package consumer
+
+// TopUpLast is how long ago a batch must have been filled to be filled once more.
+const TopUpLast = topUpLast
