@@ -75,7 +75,7 @@ func (c *adminCommand) Run(p *process) error {
 	group := lifecycle.New(p.log)
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	o := &office{
-		console: c.Console, broker: brokerAt(c.Broker, c.Topology, nil, "spillway admin "+nodeName()),
+		console: c.Console, broker: as(broker.RoleAdmin, brokerAt(c.Broker, c.Topology, nil, "spillway admin "+nodeName())),
 		database: c.DatabaseURL.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
 	}
 	err = o.start(p.ctx, group)

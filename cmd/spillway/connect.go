@@ -41,6 +41,12 @@ func brokerAt(c config.Broker, t config.Topology, embedded *onebox.Broker, name 
 	return cfg
 }
 
+// as makes a connection that of a role with rights and inboxes of its own.
+func as(role broker.Role, cfg broker.Config) broker.Config {
+	cfg.Role = role
+	return cfg
+}
+
 // errNoBroker says that a role was not told where the broker is.
 var errNoBroker = errors.New("needs the broker: --nats-url nats://user:password@host:4222 (SPILLWAY_NATS_URL)")
 

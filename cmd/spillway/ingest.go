@@ -7,6 +7,7 @@ import (
 	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/ingest/broker"
 )
 
 type ingestCommand struct{ config.Ingest }
@@ -53,7 +54,7 @@ func (c *ingestCommand) Run(p *process) error {
 	group := lifecycle.New(p.log)
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	f := &frontEnd{
-		public: c.Public, broker: brokerAt(c.Broker, c.Topology, nil, "spillway ingest "+nodeName()),
+		public: c.Public, broker: as(broker.RoleFrontEnd, brokerAt(c.Broker, c.Topology, nil, "spillway ingest "+nodeName())),
 		webhooks: c.Webhooks.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
 		pages: c.Pages, cards: c.Cards,
 	}

@@ -6,6 +6,7 @@ import (
 	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
 	"spillway/cmd/spillway/internal/lifecycle"
+	"spillway/ingest/broker"
 )
 
 type ledgerCommand struct{ config.Ledger }
@@ -35,7 +36,7 @@ func (c *ledgerCommand) Run(p *process) error {
 	group := lifecycle.New(p.log)
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	r := &recorder{
-		broker:   brokerAt(c.Broker, c.Topology, nil, "spillway ledger "+nodeName()),
+		broker:   as(broker.RoleLedger, brokerAt(c.Broker, c.Topology, nil, "spillway ledger "+nodeName())),
 		database: c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log,
 	}
 	err = r.start(p.ctx, group)

@@ -74,7 +74,7 @@ func openCounter(p *process, group *lifecycle.Group, cfg config.Order, name stri
 	ctx, cancel := context.WithTimeout(p.ctx, orderConnect)
 	defer cancel()
 	// Commands are not spread over shards: their number does not matter here.
-	if c.broker, err = broker.Connect(ctx, brokerAt(cfg.Broker, config.Topology{Shards: 1, Replicas: cfg.Replicas}, nil, name), p.log); err != nil {
+	if c.broker, err = broker.Connect(ctx, as(broker.RoleOperator, brokerAt(cfg.Broker, config.Topology{Shards: 1, Replicas: cfg.Replicas}, nil, name)), p.log); err != nil {
 		return nil, err
 	}
 	group.Add(name+" broker", connectionStop, func() { logClose(p.log, c.broker) })

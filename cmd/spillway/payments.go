@@ -72,7 +72,7 @@ func (c *paymentsRunCommand) Run(p *process) error {
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	t := &till{
 		processor: c.Processor,
-		broker:    brokerAt(c.Broker, c.Topology, nil, "spillway payments "+nodeName()),
+		broker:    as(broker.RolePayments, brokerAt(c.Broker, c.Topology, nil, "spillway payments "+nodeName())),
 		database:  c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log,
 	}
 	err = t.start(p.ctx, group)

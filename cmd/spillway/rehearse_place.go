@@ -197,7 +197,7 @@ func (a *place) connect(ctx context.Context, url string) error {
 	named := a.command.Broker
 	named.NATSURL = config.Secret(url)
 	group := lifecycle.New(a.log)
-	b, shards, err := verifyBroker(&process{ctx: ctx, log: a.log}, group, brokerAt(named, config.Topology{Replicas: 1}, nil, "spillway rehearse"))
+	b, shards, err := verifyBroker(&process{ctx: ctx, log: a.log}, group, as(broker.RoleGenerator, brokerAt(named, config.Topology{Replicas: 1}, nil, "spillway rehearse")))
 	if err != nil {
 		return errors.Join(err, group.Stop())
 	}

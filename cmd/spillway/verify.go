@@ -111,7 +111,7 @@ func (c *verifyCommand) find(p *process, group *lifecycle.Group) (databaseURL st
 	const name = "spillway verify"
 	if c.DatabaseURL != "" {
 		if c.NATSURL != "" {
-			cfg := brokerAt(c.Broker, config.Topology{Replicas: c.Replicas}, nil, name)
+			cfg := as(broker.RoleOperator, brokerAt(c.Broker, config.Topology{Replicas: c.Replicas}, nil, name))
 			at = &cfg
 		}
 		return c.DatabaseURL.Reveal(), at, nil
@@ -127,7 +127,7 @@ func (c *verifyCommand) find(p *process, group *lifecycle.Group) (databaseURL st
 		return "", nil, err
 	}
 	c.Broker.NATSURL = config.Secret(run.NATSURL)
-	cfg := brokerAt(c.Broker, config.Topology{Replicas: c.Replicas}, nil, name)
+	cfg := as(broker.RoleOperator, brokerAt(c.Broker, config.Topology{Replicas: c.Replicas}, nil, name))
 	return run.DatabaseURL, &cfg, nil
 }
 

@@ -63,6 +63,7 @@ type Broker struct {
 
 	asking chan struct{} // one place for each open AskDonation
 
+	elsewhere elsewhere
 	deposits  deposits
 	gathering gathering // of the processor's events
 }

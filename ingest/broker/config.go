@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -29,9 +30,12 @@ type Config struct {
 	CredentialsFile, CAFile string
 	// Name is shown in the broker's list of connections.
 	Name string
+	// Role says who connects; the zero Role is all of them in one.
+	Role Role
 
 	// Shards is how many streams a book's donations are spread over, by donation
-	// ID. It may not change while a stream holds donations. 0 means 1.
+	// ID. More may be added while everything runs (deploy/runbooks/change-shards.md),
+	// never fewer. 0 means 1.
 	Shards int
 	// Replicas is how many servers hold each stream; 0 means 1.
 	Replicas int
@@ -73,6 +77,9 @@ func (c Config) Validate() error {
 			break
 		}
 	}
+	if c.Role != "" && !slices.Contains(Roles, c.Role) {
+		errs = append(errs, fmt.Errorf("broker: no role %q", c.Role))
+	}
 	if c.Shards < 0 || c.Shards > ShardsMax {
 		errs = append(errs, fmt.Errorf("broker: %d shards; 1 to %d are possible", c.Shards, ShardsMax))
 	}
@@ -97,6 +104,9 @@ func (c Config) options() []nats.Option {
 	}
 	if c.User != "" {
 		opts = append(opts, nats.UserInfo(c.User, c.Password))
+	}
+	if prefix := c.Role.InboxPrefix(); prefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(prefix))
 	}
 	if c.CredentialsFile != "" {
 		opts = append(opts, nats.UserCredentials(c.CredentialsFile))

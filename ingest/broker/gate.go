@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -45,9 +44,12 @@ type Gate struct {
 
 	// Run's own.
 	proven map[string]time.Time // server name: when it last said that it syncs
+	zones  map[string]string    // server name: its failure domain, where it has told one
 	peers  []string             // of all streams, as of the last look
 	growth map[string]*growth
 	last   string // reason that was logged last
+	// lastTogether are the streams that were last said to have copies in one zone.
+	lastTogether string
 }
 
 // verdict is what the gate says, and for which connection.
@@ -72,7 +74,7 @@ var (
 
 // NewGate returns a closed gate; Run opens it. reg may be nil.
 func (b *Broker) NewGate(reg prometheus.Registerer) *Gate {
-	g := &Gate{b: b, proven: make(map[string]time.Time), growth: make(map[string]*growth)}
+	g := &Gate{b: b, proven: make(map[string]time.Time), zones: make(map[string]string), growth: make(map[string]*growth)}
 	g.verdict.Store(&verdict{err: errNotAsked})
 	g.metrics = newGateMetrics(reg, g)
 	return g
@@ -149,6 +151,11 @@ func (g *Gate) look(parent context.Context) {
 		return // stopped in the middle: Run shuts the gate
 	}
 	g.verdict.Store(&verdict{err: err, generation: generation})
+	if errors.Is(err, ErrNoProof) {
+		g.b.useless(err)
+	} else {
+		g.b.useful()
+	}
 	switch {
 	case err == nil && g.last != "":
 		g.b.log.Info("broker is durable: donations are taken", "servers", strings.Join(g.peers, ","))
@@ -194,6 +201,7 @@ func (g *Gate) judge(ctx context.Context) error {
 			return fmt.Errorf("%w: %d of %d copies of %s are reachable", ErrNoProof, len(q.online), q.copies, q.stream)
 		}
 	}
+	g.tellTogether(g.together(quorums))
 	return full
 }
 
@@ -214,68 +222,6 @@ func (g *Gate) checkDonationStream(info *jetstream.StreamInfo, book ledger.Book,
 	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("%w: stream %s: %s", ErrNotDurable, info.Config.Name, strings.Join(wrong, "; "))
-	}
-	return nil
-}
-
-// quorum is who holds copies of a stream, and how many of them an
-// acknowledgement needs.
-type quorum struct {
-	stream         string
-	online         []string
-	copies, needed int
-}
-
-// copies names the servers that hold the stream. One that is offline takes no part
-// in acknowledgements; it is asked when it is back.
-func (g *Gate) copies(info *jetstream.StreamInfo) quorum {
-	q := quorum{stream: info.Config.Name}
-	if info.Cluster == nil || (info.Cluster.Leader == "" && len(info.Cluster.Replicas) == 0) {
-		q.online = []string{g.b.nc.ConnectedServerName()}
-		q.copies, q.needed = 1, 1
-		return q
-	}
-	q.copies = len(info.Cluster.Replicas)
-	if info.Cluster.Leader != "" {
-		q.online = append(q.online, info.Cluster.Leader)
-		q.copies++
-	}
-	for _, r := range info.Cluster.Replicas {
-		if !r.Offline {
-			q.online = append(q.online, r.Name)
-		}
-	}
-	q.needed = q.copies/2 + 1
-	return q
-}
-
-// prove has every holder vouched for. One that does not answer this time is
-// trusted for proofLife, unless it has been away since.
-func (g *Gate) prove(ctx context.Context, holders map[string][]string) error {
-	g.peers = slices.Sorted(maps.Keys(holders))
-	for server := range g.proven {
-		if _, holds := holders[server]; !holds {
-			delete(g.proven, server) // whoever comes back has to say so anew
-		}
-	}
-	answers, askErr := g.b.askSync(ctx, g.peers)
-	now := time.Now()
-	for server, syncs := range answers {
-		if _, holds := holders[server]; holds && !syncs {
-			delete(g.proven, server)
-			return fmt.Errorf("%w: server %s does not sync before it acknowledges; set jetstream { sync_interval: always } and restart it",
-				ErrNotDurable, server)
-		}
-		g.proven[server] = now
-	}
-	for _, server := range g.peers {
-		if at, ok := g.proven[server]; !ok || now.Sub(at) > proofLife {
-			err := fmt.Errorf("%w: server %s holds %s and did not say whether it syncs", ErrNoProof, server, strings.Join(holders[server], ", "))
-			if askErr != nil {
-				err = fmt.Errorf("%w: %w", err, askErr)
-			}
-			return err
-		}
 	}
 	return nil
 }

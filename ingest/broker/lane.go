@@ -142,7 +142,7 @@ func (l *lane) begin() *outgoing {
 
 // run sends and settles until ctx ends and nothing is left to settle.
 func (l *lane) run(ctx context.Context) error {
-	l.replies = nats.NewInbox() + "."
+	l.replies = l.p.b.nc.NewInbox() + "."
 	l.answers = make(chan *nats.Msg, ackQueueLen)
 	sub, err := l.p.b.nc.ChanSubscribe(l.replies+"*", l.answers)
 	if err != nil {

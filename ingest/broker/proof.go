@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,17 +46,12 @@ func (b *Broker) streamInfo(ctx context.Context, stream string) (*jetstream.Stre
 
 // askSync asks which of the servers sync before they acknowledge. A server that
 // is not in the result did not answer; err says why none did, when that is known.
-func (b *Broker) askSync(ctx context.Context, servers []string) (map[string]bool, error) {
+func (b *Broker) askSync(ctx context.Context, servers []string) (map[string]serverConfig, error) {
 	if b.cfg.Embedded != nil {
 		// The connection ends in this process: no other server is behind that name.
-		return map[string]bool{b.nc.ConnectedServerName(): b.cfg.Embedded()}, nil
+		return map[string]serverConfig{b.nc.ConnectedServerName(): {SyncAlways: b.cfg.Embedded()}}, nil
 	}
-	words, err := b.askServers(ctx, servers)
-	syncs := make(map[string]bool, len(words))
-	for server, word := range words {
-		syncs[server] = word.SyncAlways
-	}
-	return syncs, err
+	return b.askServers(ctx, servers)
 }
 
 // askServers asks the servers how they store, by whichever way there is.
@@ -72,13 +68,26 @@ func (b *Broker) askServers(ctx context.Context, servers []string) (map[string]s
 type serverConfig struct {
 	SyncAlways   bool  `json:"sync_always"`
 	StorageBytes int64 `json:"max_storage"` // what all its streams may take
+	// UniqueTag begins the tags that no two copies of a stream share; "" places them anywhere.
+	UniqueTag string `json:"unique_tag"`
+	// zone is the server's own such tag, its failure domain; "" when it has none.
+	zone string
+}
+
+// placed returns the word with its zone found among the server's tags.
+func (c serverConfig) placed(tags []string) serverConfig {
+	if i := slices.IndexFunc(tags, func(tag string) bool { return strings.HasPrefix(tag, c.UniqueTag) }); c.UniqueTag != "" && i >= 0 {
+		c.zone = tags[i]
+	}
+	return c
 }
 
 // jszAnswer is a server's answer to jszSubject (nats-server, ServerAPIResponse).
 type jszAnswer struct {
 	Server struct {
-		Name string `json:"name"`
-		ID   string `json:"id"`
+		Name string   `json:"name"`
+		ID   string   `json:"id"`
+		Tags []string `json:"tags"`
 	} `json:"server"`
 	Data *struct {
 		Disabled bool         `json:"disabled"`
@@ -120,7 +129,7 @@ func (b *Broker) askSystemAccount(ctx context.Context, servers []string) (map[st
 			if a.Server.Name == b.nc.ConnectedServerName() && a.Server.ID != b.nc.ConnectedServerId() {
 				continue // a namesake: it says nothing about the server at the other end
 			}
-			word := a.Data.Config
+			word := a.Data.Config.placed(a.Server.Tags)
 			word.SyncAlways = word.SyncAlways && !a.Data.Disabled
 			vouch(words, a.Server.Name, word)
 			delete(wanted, a.Server.Name)
@@ -139,7 +148,8 @@ func vouch(words map[string]serverConfig, server string, word serverConfig) {
 
 // varz is a server's monitoring answer.
 type varz struct {
-	Name      string `json:"server_name"`
+	Name      string   `json:"server_name"`
+	Tags      []string `json:"tags"`
 	JetStream struct {
 		Config *serverConfig `json:"config"`
 	} `json:"jetstream"`
@@ -156,7 +166,7 @@ func (b *Broker) askMonitors(ctx context.Context) (map[string]serverConfig, erro
 		}
 		word := serverConfig{}
 		if v.JetStream.Config != nil {
-			word = *v.JetStream.Config
+			word = v.JetStream.Config.placed(v.Tags)
 		}
 		vouch(words, v.Name, word)
 	}

@@ -63,6 +63,7 @@ func (g *Gate) room(info *jetstream.StreamInfo) error {
 
 type gateMetrics struct {
 	used, hoursLeft *prometheus.GaugeVec // by stream, a closed set
+	together        prometheus.Gauge
 }
 
 func newGateMetrics(reg prometheus.Registerer, g *Gate) *gateMetrics {
@@ -73,6 +74,9 @@ func newGateMetrics(reg prometheus.Registerer, g *Gate) *gateMetrics {
 		hoursLeft: metric.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ingest_stream_full_hours", Help: "Hours until donations stop for lack of room at the present rate; +Inf when nothing grows.",
 		}, []string{"stream"})),
+		together: metric.Register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ingest_streams_in_one_zone", Help: "Streams of which one failure domain holds so many copies that its loss leaves no majority.",
+		})),
 	}
 	for _, book := range ledger.Books {
 		for shard := range g.b.cfg.Shards {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -93,6 +94,11 @@ func (s *Source) Fetch(ctx context.Context, most, bytesMax int, wait time.Durati
 			return nil, fmt.Errorf("fetch from %s: %w: %w", s.stream, ErrUnavailable, err)
 		}
 		messages, end, err := s.gather(ctx, most, timer, changed)
+		if end != endNobody {
+			s.b.useful()
+		} else if err == nil {
+			s.b.useless(errNobody)
+		}
 		if len(messages) > 0 || err != nil {
 			return messages, err
 		}
@@ -105,7 +111,7 @@ func (s *Source) Fetch(ctx context.Context, most, bytesMax int, wait time.Durati
 		}
 		if pause == 0 || time.Until(deadline) < pause {
 			if end == endNobody {
-				return nil, fmt.Errorf("fetch from %s: %w: nobody leads the consumer", s.stream, ErrUnavailable)
+				return nil, fmt.Errorf("fetch from %s: %w: %w", s.stream, ErrUnavailable, errNobody)
 			}
 			return nil, nil
 		}
@@ -150,6 +156,9 @@ const (
 	endOthers               // other requests were before us
 	endNobody               // nobody leads the consumer, or it does not exist
 )
+
+// errNobody is what a request that nobody serves comes to.
+var errNobody = errors.New("nobody leads the consumer")
 
 // gather takes what arrives until the broker says that the request is over.
 func (s *Source) gather(ctx context.Context, most int, timer *time.Timer, changed <-chan struct{}) ([]Message, ending, error) {

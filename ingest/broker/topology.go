@@ -61,7 +61,15 @@ const (
 // those that are. It changes nothing that exists. What only pages need is made too;
 // where that fails it is logged, and money is taken all the same. Errors: ErrTopology,
 // naming every stream and setting that is wrong; the broker's own.
+//
+// A Role that makes no streams only looks, and gets ErrUnavailable while one is missing.
 func (b *Broker) EnsureTopology(ctx context.Context) error {
+	if !b.cfg.Role.makesStreams() {
+		if err := b.lookAtTopology(ctx); err != nil {
+			return fmt.Errorf("look at the broker's streams: %w", err)
+		}
+		return nil
+	}
 	// A shard that nobody reads would be donations that nobody records.
 	there, err := b.ShardsThere(ctx)
 	if err != nil {
@@ -102,6 +110,43 @@ func (b *Broker) EnsureTopology(ctx context.Context) error {
 	}
 	b.ensurePages(ctx, storage)
 	return nil
+}
+
+// lookAtTopology is EnsureTopology for a role that only uses what others make. A
+// front-end may know fewer shards than there are: it uses those, and ledgers read all.
+func (b *Broker) lookAtTopology(ctx context.Context) error {
+	if b.cfg.Role != RoleFrontEnd {
+		there, err := b.ShardsThere(ctx)
+		if err != nil {
+			return err
+		}
+		if there > b.cfg.Shards {
+			return fmt.Errorf("streams of %d shards exist and %d are configured: %w", there, b.cfg.Shards, ErrTopology)
+		}
+	}
+	var errs []error
+	for _, want := range b.streams(0) {
+		have, err := b.streamInfoWithin(ctx, want.Name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			return fmt.Errorf("%w: stream %s does not exist yet; a ledger makes it", ErrUnavailable, want.Name)
+		case err != nil:
+			return fmt.Errorf("stream %s: %w", want.Name, err)
+		}
+		errs = append(errs, checkStream(have.Config, want))
+	}
+	return errors.Join(errs...)
+}
+
+// streamInfoWithin is streamInfo bounded in time.
+func (b *Broker) streamInfoWithin(ctx context.Context, stream string) (*jetstream.StreamInfo, error) {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	info, err := b.streamInfo(ctx, stream)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = unavailable(ctx, err)
+	}
+	return info, err
 }
 
 // ensurePages sees to the streams that pages are made of and no donation needs.

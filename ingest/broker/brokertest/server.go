@@ -39,7 +39,7 @@ const (
 const config = `server_name: %s
 listen: %q
 %s
-jetstream { store_dir: %q, max_file_store: %d, sync_interval: %s }
+jetstream { store_dir: %q, max_file_store: %d, sync_interval: %s%s }
 system_account: SYS
 accounts {
   SYS {
@@ -64,6 +64,8 @@ type settings struct {
 	export     bool
 	monitor    bool
 	extra      string
+	placement  string // further settings of JetStream
+	zone       string // a line
 	storage    int64
 	tcp        bool
 	store      string // "" for a folder beside the configuration
@@ -94,6 +96,13 @@ func WithStore(dir string) Option { return func(s *settings) { s.store = dir } }
 
 // WithConfig adds lines to the server's configuration.
 func WithConfig(lines string) Option { return func(s *settings) { s.extra += lines + "\n" } }
+
+// WithZone says where the server stands; copies of a stream are put into different zones.
+func WithZone(zone string) Option {
+	return func(s *settings) {
+		s.placement, s.zone = `, unique_tag: "az-"`, fmt.Sprintf("server_tags: [%q]", "az-"+zone)
+	}
+}
 
 // withCluster makes the server one of a cluster.
 func withCluster(listen string, routes []string) Option {
@@ -302,7 +311,7 @@ func (s *Server) write() string {
 		store = filepath.Join(s.dir, "store")
 	}
 	text := fmt.Sprintf(config, s.settings.name, s.address, monitor, store, s.settings.storage,
-		s.settings.sync, export, user, password, imports, s.settings.extra)
+		s.settings.sync, s.settings.placement, export, user, password, imports, s.settings.zone+"\n"+s.settings.extra)
 	path := filepath.Join(s.dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
