@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"spillway/deploy"
 	"spillway/ingest/broker"
 )
 
@@ -64,6 +66,7 @@ type settings struct {
 	export     bool
 	monitor    bool
 	extra      string
+	roles      bool
 	placement  string // further settings of JetStream
 	zone       string // a line
 	storage    int64
@@ -117,6 +120,13 @@ func WithTCP() Option { return func(s *settings) { s.tcp = true } }
 
 // WithShards sets the shards of the brokers that New and Connect return.
 func WithShards(n int) Option { return func(s *settings) { s.brokerConf.Shards = n } }
+
+// WithRoles gives each role a user with its rights, as deploy/nats-roles.conf says; there
+// is no other user then. See Server.ConfigFor. Implies WithTCP.
+func WithRoles() Option { return func(s *settings) { s.roles, s.tcp = true, true } }
+
+// rolesPassword is where that file names the environment's passwords.
+var rolesPassword = regexp.MustCompile(`\$SPILLWAY_[A-Z]+_PASSWORD`)
 
 // Server is an in-process broker.
 type Server struct {
@@ -201,6 +211,14 @@ func (s *Server) Config() broker.Config {
 		return cfg
 	}
 	cfg.InProcess, cfg.User, cfg.Password, cfg.Embedded = s, user, password, s.SyncAlways
+	return cfg
+}
+
+// ConfigFor reaches a server WithRoles as a role does.
+func (s *Server) ConfigFor(role broker.Role) broker.Config {
+	cfg := s.settings.brokerConf
+	cfg.Name, cfg.Role = s.t.Name()+" "+string(role), role
+	cfg.URL = (&url.URL{Scheme: "nats", User: url.UserPassword(string(role), password), Host: s.address}).String()
 	return cfg
 }
 
@@ -312,6 +330,10 @@ func (s *Server) write() string {
 	}
 	text := fmt.Sprintf(config, s.settings.name, s.address, monitor, store, s.settings.storage,
 		s.settings.sync, s.settings.placement, export, user, password, imports, s.settings.zone+"\n"+s.settings.extra)
+	if s.settings.roles {
+		head, _, _ := strings.Cut(text, "accounts {")
+		text = head + rolesPassword.ReplaceAllLiteralString(deploy.NATSRoles, password) + s.settings.zone + "\n" + s.settings.extra
+	}
 	path := filepath.Join(s.dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
