@@ -245,6 +245,9 @@ func TestRun_StopDrainsAndAudits(t *testing.T) {
 	if !r.Stopped || r.Sending.Sent < 200 || r.Sending.Sent == 600 || r.Sending.Accepted != r.Sending.Sent || r.Audit.Sums.Complete {
 		t.Errorf("stopped %v, %+v", r.Stopped, r.Sending)
 	}
+	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "stopped early") }) {
+		t.Errorf("a rehearsal that was stopped says nothing of it: %q", r.Warnings)
+	}
 
 	cfg.Resume = true
 	again := rehearse(t, cfg, g.deps())
