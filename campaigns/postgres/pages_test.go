@@ -376,3 +376,40 @@ func TestPutIf_StoresWhatStandsAsItWasRead(t *testing.T) {
 		t.Errorf("one of them was made: %v", err)
 	}
 }
+
+// Who is named by rehearsals alone receives nothing, and is not offered to anybody.
+func TestOrganisations_ThoseOfRehearsalsAreNotListed(t *testing.T) {
+	s, _ := open(t)
+	of := func(slug, organisation string, rehearsal bool) *campaigns.Campaign {
+		c := plain(slug)
+		c.Organisation, c.Rehearsal = organisation, rehearsal
+		return c
+	}
+	put(t, s, of("drill-one", "Rehearsal", true), of("drill-two", "Shared", true), of("drill-three", "Known", true), of("school", "Shared", false), of("river", "River", false), plain("none"))
+	for _, o := range []campaigns.Organisation{{Name: "Known", TaxNumber: "T-1"}, {Name: "New"}} {
+		if err := s.PutOrganisation(t.Context(), &o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := func(text string) (all []string) {
+		t.Helper()
+		found, err := s.Organisations(t.Context(), text, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range found {
+			all = append(all, o.Name)
+		}
+		return all
+	}
+	if d := cmp.Diff([]string{"Known", "New", "River", "Shared"}, names("")); d != "" {
+		t.Error(d)
+	}
+	if found := names("rehears"); len(found) > 0 {
+		t.Errorf("found %q", found)
+	}
+	put(t, s, of("real", "Rehearsal", false)) // somebody's own name
+	if d := cmp.Diff([]string{"Rehearsal"}, names("rehears")); d != "" {
+		t.Error(d)
+	}
+}

@@ -155,3 +155,21 @@ func TestToCancel_OneProcessAtATime(t *testing.T) {
 		t.Errorf("payment %+v", p)
 	}
 }
+
+// What the processor tells again of the time before a book was emptied has no donation
+// any more, and none will come.
+func TestPark_NothingOfWhatWasRemoved(t *testing.T) {
+	b := openBooks(t)
+	b.exec(t, "UPDATE installation SET emptied_at = $1", noon)
+	d := given(0, ingest.Line{Campaign: "river", AmountMinor: 1000})
+	for id, at := range map[string]time.Time{"evt_before": noon.Add(-time.Hour), "evt_then": noon, "evt_after": noon.Add(time.Second)} {
+		if err := b.pay.Park(t.Context(), payments.ParkedEvent{EventID: id, Type: "charge.succeeded", Created: at, Body: []byte("{}"), Donation: d.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.record(t, d)
+	events, err := b.pay.Parked(t.Context(), 10)
+	if err != nil || len(events) != 1 || events[0].EventID != "evt_after" {
+		t.Errorf("parked: %+v, %v", events, err)
+	}
+}
