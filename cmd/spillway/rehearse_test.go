@@ -183,6 +183,7 @@ func TestRehearse_ARunningInstallation(t *testing.T) {
 			t.Errorf("status %d, %q", status, report.Failures)
 		}
 	})
+	t.Run("all of it goes, and nothing else", func(t *testing.T) { rehearsalsGo(t, dir, run) })
 }
 
 func TestRehearse_SaysWhatIsMissing(t *testing.T) {

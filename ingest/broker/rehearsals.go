@@ -73,7 +73,13 @@ func (b *Broker) Rehearsals(ctx context.Context, last int32, others []string) (r
 		return wrong(err)
 	}
 	for _, n := range told {
-		r.News += n.messages
+		ended, err := b.isEnded(ctx, n)
+		if err != nil {
+			return wrong(err)
+		}
+		if !ended {
+			r.News += n.messages
+		}
 	}
 	if r.Campaigns, err = b.rehearsalCampaigns(ctx); err != nil {
 		return wrong(err)
@@ -138,8 +144,7 @@ type spoken struct {
 	messages        uint64
 }
 
-// rehearsalNews lists the subjects of the rehearsals' slots up to last, but for those
-// that hold nothing but the word that their slot has ended.
+// rehearsalNews lists the subjects of the rehearsals' slots up to last.
 func (b *Broker) rehearsalNews(ctx context.Context, last int32) (all []spoken, err error) {
 	for stream, first := range map[string]string{
 		framesStream:    frameSubject(ledger.Rehearsal, 0),
@@ -156,32 +161,29 @@ func (b *Broker) rehearsalNews(ctx context.Context, last int32) (all []spoken, e
 			if err != nil {
 				return nil, fmt.Errorf("stream %s: subject %s is no slot's", stream, subject)
 			}
-			if int32(slot) > last {
-				continue
+			if int32(slot) <= last {
+				all = append(all, spoken{stream, subject, int32(slot), messages})
 			}
-			if stream == framesStream && messages == 1 {
-				ended, err := b.isEnded(ctx, subject)
-				if err != nil {
-					return nil, err
-				}
-				if ended {
-					continue
-				}
-			}
-			all = append(all, spoken{stream, subject, int32(slot), messages})
 		}
 	}
 	return all, nil
 }
 
-// isEnded tells whether the last frame of a subject is EndRehearsalSlots' own.
-func (b *Broker) isEnded(ctx context.Context, subject string) (bool, error) {
-	data, _, err := b.lastOf(ctx, framesStream, subject)
+// isEnded tells whether all that a subject holds is EndRehearsalSlots' own word.
+func (b *Broker) isEnded(ctx context.Context, s spoken) (bool, error) {
+	if s.messages > 1 {
+		return false, nil
+	}
+	data, _, err := b.lastOf(ctx, s.stream, s.subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // its age was over
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", subject, err)
+		return false, fmt.Errorf("read %s: %w", s.subject, err)
+	}
+	if s.stream == snapshotsStream {
+		sn, _, err := wire.DecodeSnapshotPart(data)
+		return err == nil && sn.Closed && sn.Term == endedTerm && len(sn.Rows) == 0, nil
 	}
 	f, _, err := wire.DecodeFramePart(data)
 	return err == nil && f.Closed && f.Term == endedTerm && len(f.Rows) == 0, nil
@@ -244,24 +246,29 @@ func (b *Broker) PurgeRehearsals(ctx context.Context) error {
 }
 
 // EndRehearsalSlots removes what was told of the rehearsals' slots up to last, and says
-// in the new epoch that each has ended, so that front-ends which know them wait for none.
-// Errors: ErrUnavailable, ctx's.
+// of each in the new epoch that it has ended, so that front-ends which know them wait for
+// none: that word stays, as a snapshot without rows. Errors: ErrUnavailable, ctx's.
 func (b *Broker) EndRehearsalSlots(ctx context.Context, last int32, epoch int64, now time.Time) error {
 	told, err := b.rehearsalNews(ctx, last)
 	if err != nil {
 		return fmt.Errorf("end the rehearsals' slots: %w", err)
 	}
-	ended := map[int32]bool{}
+	slots := map[int32]bool{}
 	for _, s := range told {
-		ended[s.slot] = true
+		slots[s.slot] = true
 		if err := b.purge(ctx, s.stream, s.subject); err != nil {
 			return err
 		}
 	}
-	for slot := range ended {
-		if err := b.PublishFrame(ctx, &campaigns.Frame{FrameHead: campaigns.FrameHead{
+	for slot := range slots {
+		head := campaigns.FrameHead{
 			Book: ledger.Rehearsal, Slot: slot, Epoch: epoch, Term: endedTerm, Number: 1, CountedThrough: now.UTC(), Closed: true,
-		}}); err != nil {
+		}
+		// In the order in which a ledger closes a slot.
+		if err := b.PublishSnapshot(ctx, &campaigns.Snapshot{FrameHead: head}); err != nil {
+			return err
+		}
+		if err := b.PublishFrame(ctx, &campaigns.Frame{FrameHead: head}); err != nil {
 			return err
 		}
 	}

@@ -113,7 +113,7 @@ func (b *book) allowed(ctx context.Context) error {
 		return err
 	}
 	if calls > 0 {
-		return fmt.Errorf("%w: the processor was asked for %d charges and has not answered; run this again when it has", ErrBusy, calls)
+		return errCalls(calls)
 	}
 	var child string
 	err := b.tx.QueryRow(ctx, childrenSQL).Scan(&child)

@@ -120,6 +120,8 @@ const (
 	childrenSQL = `SELECT c.slug FROM campaigns.campaigns c JOIN campaigns.campaigns p ON p.slug = c.parent WHERE p.rehearsal AND NOT c.rehearsal ORDER BY 1 LIMIT 1`
 	knownSQL    = `SELECT slug FROM campaigns.campaigns WHERE slug = ANY ($1)`
 	holdersSQL  = `SELECT DISTINCT holder FROM rehearsal.slot_leases WHERE NOT closed AND until > clock_timestamp() ORDER BY 1`
+	// One transaction. Requests come first: they make attempts.
+	unqueueSQL = `DELETE FROM rehearsal.requests WHERE done_at IS NULL; DELETE FROM rehearsal.due_batches; DELETE FROM rehearsal.attempts WHERE state = 1`
 	// Calls that the processor may be answering at the moment.
 	callsSQL = `SELECT (SELECT count(*) FROM rehearsal.attempts WHERE state = 2 AND not_before > clock_timestamp())
 		+ (SELECT count(*) FROM rehearsal.refunds WHERE status = 'calling' AND not_before > clock_timestamp())`
@@ -203,6 +205,29 @@ func (d *Database) Holders(ctx context.Context) (held []string, err error) {
 	return held, err
 }
 
+// calls counts those that the processor may be answering at the moment.
+func (d *Database) calls(ctx context.Context) (n int64, err error) {
+	err = d.connected(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, callsSQL).Scan(&n) })
+	return n, err
+}
+
+// unqueue takes out of the queue of charges what was not called yet, or is to be called
+// again: the payments processes would go on for hours otherwise.
+func (d *Database) unqueue(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := d.connected(ctx, func(conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, unqueueSQL)
+			return err
+		})
+		if err == nil {
+			return nil
+		}
+		if !inTheWay(err) || try == tries {
+			return fmt.Errorf("end the charging of rehearsals: %w", err)
+		}
+	}
+}
+
 // known returns those of the slugs that the database has a campaign of.
 func (d *Database) known(ctx context.Context, slugs []string) (found []string, err error) {
 	err = d.connected(ctx, func(conn *pgx.Conn) error {
@@ -217,14 +242,13 @@ func (d *Database) known(ctx context.Context, slugs []string) (found []string, e
 }
 
 // vacuum gives the room of the removed rows back to the system where it can.
-func (d *Database) vacuum(ctx context.Context) error {
+func (d *Database) vacuum(ctx context.Context, removed []Table) error {
 	return d.connected(ctx, func(conn *pgx.Conn) error {
-		names, err := tables(ctx, conn)
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			if _, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+name); err != nil {
+		for _, t := range removed {
+			if t.Rows == 0 {
+				continue
+			}
+			if _, err := conn.Exec(ctx, "VACUUM "+t.Name); err != nil {
 				return err
 			}
 		}

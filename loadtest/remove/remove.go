@@ -43,6 +43,9 @@ const (
 	// quietFor is how long the ledger gets to record what it holds: what it was given is
 	// delivered again after broker.AckWait, so a process that died is waited for once.
 	quietFor = broker.AckWait + 10*time.Second
+	// chargingFor is how long calls that the processor has been asked for get to be
+	// answered and booked: a call is given up after 80 s.
+	chargingFor = 2 * time.Minute
 	// settleFor is how long processes that are under way get to notice that their slots
 	// have ended: a lease is renewed every second.
 	settleFor = 30 * time.Second
@@ -83,9 +86,10 @@ type Deps struct {
 	patience time.Duration
 }
 
-// The steps, in order. Streams go first, because the ledger records what is in them;
-// campaigns last, because slots have them made anew.
+// The steps, in order. Streams go before the book, because the ledger records what is in
+// them; campaigns last, because slots have them made anew.
 const (
+	stepCharging  = "take what is due out of the queue of charges"
 	stepStreams   = "remove the messages of donors and people"
 	stepBook      = "remove the rows, and compare all others"
 	stepSlots     = "remove what was told of totals"
@@ -219,6 +223,12 @@ func pause(ctx context.Context) error {
 // remove does the steps, and the last ones again until nothing is left: processes that
 // are under way may have had a word on their lips.
 func (r *removal) remove(ctx context.Context) error {
+	if err := r.step(stepCharging); err != nil {
+		return err
+	}
+	if err := r.stopCharging(ctx); err != nil {
+		return err
+	}
 	if err := r.step(stepStreams); err != nil {
 		return err
 	}
@@ -262,6 +272,31 @@ func (r *removal) remove(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// stopCharging ends the charging of rehearsals: what the queue holds is not called any
+// more, and what was called is waited for, because it is booked afterwards.
+func (r *removal) stopCharging(ctx context.Context) error {
+	if err := r.deps.Database.unqueue(ctx); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(cmp.Or(r.deps.patience, chargingFor))
+	for {
+		calls, err := r.deps.Database.calls(ctx)
+		if err != nil || calls == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errCalls(calls)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func errCalls(calls int64) error {
+	return fmt.Errorf("%w: the processor was asked for %d charges and has not answered; run this again when it has", ErrBusy, calls)
 }
 
 // removeCampaigns removes from the broker the campaigns that the database does not have.
@@ -326,7 +361,7 @@ func (r *removal) compare(ctx context.Context, before broker.Marks) error {
 	if err := r.step(stepSpace); err != nil {
 		return err
 	}
-	if err := r.deps.Database.vacuum(ctx); err != nil {
+	if err := r.deps.Database.vacuum(ctx, r.report.Removed); err != nil {
 		r.deps.Log.Warn("the room of the removed rows is not given back at once", "error", err)
 	}
 	return nil
