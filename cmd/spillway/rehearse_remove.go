@@ -151,7 +151,7 @@ func (c *rehearseRemoveCommand) tell(p *process, report *remove.Report, failed e
 		_, err = fmt.Fprintln(p.stdout, "Nothing of a rehearsal was there, and nothing is.")
 	default:
 		if err = report.Write(p.stdout); err == nil && report.Proven {
-			_, err = io.WriteString(p.stdout, c.notes())
+			_, err = io.WriteString(p.stdout, c.notes(report))
 		}
 	}
 	if failed == nil {
@@ -165,8 +165,11 @@ func (c *rehearseRemoveCommand) tell(p *process, report *remove.Report, failed e
 }
 
 // notes are what the removal does not reach.
-func (c *rehearseRemoveCommand) notes() string {
+func (c *rehearseRemoveCommand) notes(report *remove.Report) string {
 	text := "Front-ends that run go on answering at the removed campaigns' addresses, with nothing given to them, until they are started again.\n"
+	if report.Booked() > 0 {
+		text += "The simulated processor keeps the charges of what is gone: 'spillway reconcile', and payments processes that start within the next two hours, name them as missing in the journal.\n"
+	}
 	if c.DatabaseURL == "" {
 		found, _ := filepath.Glob(filepath.Join(c.Data, recordsFolder, "*"+recordSuffix)) // the pattern is well-formed
 		if len(found) > 0 {

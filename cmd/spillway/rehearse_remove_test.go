@@ -48,6 +48,17 @@ func rehearsalsGo(t *testing.T, dir string, run onebox.Run) {
 		t.Errorf("the console searches %d donations that nobody gave", n)
 	}
 
+	eventually(t, func() error { // the statement of what was given
+		c := launch(t, "reconcile", "campaign", "--data", dir)
+		if status := c.wait(); status != 0 || strings.Contains(c.stdout.String(), slug) {
+			t.Fatalf("the statement: status %d, %s%s", status, &c.stdout, &c.stderr)
+		}
+		if !strings.Contains(c.stdout.String(), demoCampaign) {
+			return fmt.Errorf("the gift is not in the statement: %s", &c.stdout)
+		}
+		return nil
+	})
+
 	ask := func(args ...string) (int, *child) {
 		c := launch(t, append([]string{"rehearse", "remove", "--data", dir}, args...)...)
 		return c.wait(), c
@@ -66,7 +77,7 @@ func rehearsalsGo(t *testing.T, dir string, run onebox.Run) {
 		t.Fatalf("%d donations are left of %d", n, rows)
 	}
 	status, c := ask("--yes")
-	if status != 0 || !strings.Contains(c.stdout.String(), "Left of rehearsals: 0 rows, 0 messages") || !strings.Contains(c.stdout.String(), "Nothing else changed") {
+	if status != 0 || !strings.Contains(c.stdout.String(), "Left of rehearsals: 0 rows, 0 messages") || !strings.Contains(c.stdout.String(), "Nothing else changed") || !strings.Contains(c.stdout.String(), "simulated processor keeps") {
 		t.Fatalf("status %d, %s%s", status, &c.stdout, &c.stderr)
 	}
 	if n := count("SELECT (SELECT count(*) FROM rehearsal.donations) + (SELECT count(*) FROM rehearsal.entries) + (SELECT count(*) FROM search_rehearsal.search_donations) + (SELECT count(*) FROM campaigns.campaigns WHERE rehearsal)"); n != 0 {

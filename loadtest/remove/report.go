@@ -105,6 +105,17 @@ func orNone(names []string, most int) string {
 	return strings.Join(names, ", ")
 }
 
+// Booked is how many entries of the journal were removed: money that moved at a simulated
+// processor, which remembers it.
+func (r *Report) Booked() (n int64) {
+	for _, t := range r.Removed {
+		if t.Name == "rehearsal.entries" {
+			n += t.Rows
+		}
+	}
+	return n
+}
+
 // Write prints what was removed and what proves it, for people.
 func (r *Report) Write(out io.Writer) error {
 	var rows int64
