@@ -33,7 +33,7 @@ type rehearseRemoveCommand struct {
 func (rehearseRemoveCommand) Help() string {
 	return `Removes everything of rehearsals: their donations, payments, journal and totals, their campaigns, their messages on the broker, and what the console searches of them. It works beside live traffic: the ledger's and payments' hold on the rehearsals' book is taken from them, and the donors' book is not locked. It may be stopped at any moment, and run again.
 
-The proof: the database's part is one transaction. It compares every row of every other table before and after, and is rolled back when a single one differs. On the broker each campaign must say itself that it is a rehearsal's, and every other stream must hold what it held. At the end nothing of a rehearsal may be left. Large databases take some minutes: a million rows take about three seconds, twice.
+The proof: the database's part is one transaction. It compares every row of every other table before and after, and is rolled back when a single one differs. On the broker each campaign must say itself that it is a rehearsal's, and every other stream must hold what it held. At the end nothing of a rehearsal may be left. Large databases take some minutes, because every other row is read twice.
 
 All runs go together, because they share the journal's chains and the slots of totals; --run NAME is refused when there are others.
 
