@@ -125,8 +125,9 @@ type Feed struct {
 	// opened says that the start is over and totals may be shown.
 	opened bool
 	// resets counts the rises of each book's epoch, reread those after which every
-	// snapshot has been read again. While they differ the book is held: what it
-	// showed last stands.
+	// snapshot has been read again. While they differ, and until the new epoch is
+	// complete up to where the one before was, the book is held: what it showed last
+	// stands, and grows old.
 	resets, reread map[ledger.Book]int
 	// shown is every total as it was published last, in its place.
 	shown map[string]*render.Live
@@ -198,10 +199,16 @@ func (f *Feed) Load(slug string) (*render.Live, error) {
 		return l, nil
 	}
 	book := c.Book() // known since the last publication
-	if f.held(book) {
+	if f.rereading(book) {
 		return nil, campaigns.ErrWarming
 	}
-	l := render.NewLive(render.NewTotal(f.state.Total(book, c.Slug, c.Currency), book))
+	total := f.state.Total(book, c.Slug, c.Currency)
+	if prior, behind := f.state.Behind(book); behind {
+		// The age that is public is the epoch's before, in which nobody gave to it.
+		total = campaigns.Total{Campaign: c.Slug, Currency: c.Currency, Epoch: prior}
+		f.state.MarkChanged(book, c.Slug) // to be rendered when the new epoch is shown
+	}
+	l := render.NewLive(render.NewTotal(total, book))
 	f.shown[c.Slug] = l
 	return l, nil
 }
@@ -231,9 +238,16 @@ func (f *Feed) Run(ctx context.Context, cache Cache, viewers Viewers) error {
 	return nil
 }
 
-// held tells whether the book waits for its snapshots to be read again. The caller
+// held tells whether what the book showed last stands: its epoch rose, and its snapshots
+// are to be read again, or what they add up to is less than was shown. The caller holds mu.
+func (f *Feed) held(b ledger.Book) bool {
+	_, behind := f.state.Behind(b)
+	return behind || f.rereading(b)
+}
+
+// rereading tells whether the book waits for its snapshots to be read again. The caller
 // holds mu.
-func (f *Feed) held(b ledger.Book) bool { return f.resets[b] != f.reread[b] }
+func (f *Feed) rereading(b ledger.Book) bool { return f.resets[b] != f.reread[b] }
 
 // signal leaves one mark in a channel of capacity 1; a mark that is there already
 // says as much.

@@ -140,6 +140,12 @@ func (d *directory) Find(slug string) (*campaigns.Campaign, bool) {
 	return c, ok
 }
 
+func (d *directory) add(c *campaigns.Campaign) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all[c.Slug] = c
+}
+
 func (d *directory) All() (all []*campaigns.Campaign) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -484,6 +490,45 @@ func TestRun_ANewEpochIsShownWhole(t *testing.T) {
 		defer s.mu.Unlock()
 		if e := s.places["no-gifts-yet"].Total().Epoch; e != 2 {
 			t.Errorf("the campaign without gifts is of epoch %d", e)
+		}
+	})
+}
+
+// A restored ledger replays for a while: open pages go on showing what they showed, and
+// say how old it is, until its totals are as complete. They never show less.
+func TestRun_ARestoredLedgerIsShownOnceItIsAsComplete(t *testing.T) {
+	b := newBroker()
+	b.put(snap(said(1, 0, 0), row("a", 10, 10)))
+	all := newDirectory(usd("a"))
+	running(t, b, all, func(t *testing.T, f *Feed, s *shown) {
+		b.publish(frame(now(said(1, 1, 0))))
+		settle(time.Second)
+		age := f.Age(ledger.Live)
+		second := func(number int64, through time.Time) campaigns.FrameHead {
+			return of(said(1, number, 0), func(h *campaigns.FrameHead) { h.Epoch, h.CountedThrough = 2, through })
+		}
+		b.put(snap(second(0, time.Time{}), row("a", 3, 3)))
+		b.publish(frame(second(1, age.AsOf.Add(-time.Hour)), row("a", 3, 3)))
+		settle(3 * time.Second)
+		b.publish(frame(second(2, age.AsOf.Add(-time.Millisecond)), row("a", 9, 9)))
+		settle(3 * time.Second)
+		if got := s.donations("a"); got != 10 || f.Age(ledger.Live) != age {
+			t.Errorf("while it replays it shows %d of 10, as of %v", got, f.Age(ledger.Live).AsOf)
+		}
+		if got, err := f.Load("a"); err != nil || got.Total().Donations != 10 || got.Total().Epoch != 1 {
+			t.Errorf("a miss is answered with %+v, %v", got, err)
+		}
+		all.add(usd("made-meanwhile"))
+		if got, err := f.Load("made-meanwhile"); err != nil || got.Total().Epoch != 1 || got.Total().Donations != 0 {
+			t.Errorf("a campaign that was made meanwhile: %v", err)
+		}
+		b.publish(frame(second(3, age.AsOf), row("a", 11, 11)))
+		settle(3 * time.Second)
+		if got := s.donations("a"); got != 11 || !f.Age(ledger.Live).AsOf.Equal(age.AsOf) {
+			t.Errorf("once it is as complete it shows %d of 11, as of %v", got, f.Age(ledger.Live).AsOf)
+		}
+		if got, err := f.Load("made-meanwhile"); err != nil || got.Total().Epoch != 2 {
+			t.Errorf("and the campaign that was made meanwhile: %+v, %v", got, err)
 		}
 	})
 }

@@ -40,13 +40,12 @@ func (f *Feed) mend(ctx context.Context) {
 	}
 }
 
-// reload reads every snapshot again when a book's epoch rose, after which the book
-// is shown again. It reports false when ctx ended first.
+// reload reads every snapshot again when a book's epoch rose. It reports false when ctx ended first.
 func (f *Feed) reload(ctx context.Context) bool {
 	f.mu.RLock()
-	held := slices.ContainsFunc(ledger.Books, f.held)
+	rereading := slices.ContainsFunc(ledger.Books, f.rereading)
 	f.mu.RUnlock()
-	if !held {
+	if !rereading {
 		return true
 	}
 	ok := f.readAll(ctx)

@@ -45,7 +45,7 @@ func (f *Feed) apply(ctx context.Context, frame *campaigns.Frame) {
 	f.metrics.frame(frame.Book, v)
 	switch {
 	case reset:
-		f.log.Info("a new epoch: reading every slot again", "book", frame.Book, "epoch", frame.Epoch)
+		f.log.Info("a new epoch: reading every slot again; what is shown stands until it is as complete", "book", frame.Book, "epoch", frame.Epoch)
 		signal(f.unwell)
 	case v == Gap:
 		f.log.Info("frames are missing, reading the slot's snapshot",

@@ -47,6 +47,13 @@ type book struct {
 	sums    map[key]sum
 	changed map[string]struct{} // slugs since the last TakeChanged
 	asOf    time.Time
+	// floor is the greatest as_of of the epochs before, and prior the last of them that
+	// had one: until this epoch is as far, it knows less than was known.
+	floor time.Time
+	prior int64
+	// missing are slots of the epochs before that have not spoken in this one: a restore
+	// has each of them published anew.
+	missing map[int32]struct{}
 }
 
 // sum is the sum of one (campaign, currency) over the slots of a book.
@@ -58,7 +65,7 @@ type sum struct {
 func NewState() *State {
 	s := &State{books: map[ledger.Book]*book{}}
 	for _, b := range ledger.Books {
-		s.books[b] = &book{slots: map[int32]*slot{}, sums: map[key]sum{}, changed: map[string]struct{}{}}
+		s.books[b] = &book{slots: map[int32]*slot{}, sums: map[key]sum{}, changed: map[string]struct{}{}, missing: map[int32]struct{}{}}
 	}
 	return s
 }
@@ -124,15 +131,22 @@ func (s *State) enter(h *campaigns.FrameHead) (b *book, reset, ok bool) {
 		return nil, false, false
 	}
 	if !b.heard || h.Epoch > b.epoch {
+		if b.asOf.After(b.floor) {
+			b.floor, b.prior = b.asOf, b.epoch
+		}
 		b.heard, b.epoch, reset = true, h.Epoch, true
 		for k := range b.sums {
 			b.changed[k.campaign] = struct{}{}
+		}
+		for n := range b.slots {
+			b.missing[n] = struct{}{}
 		}
 		clear(b.slots)
 		clear(b.sums)
 		// A claim of the epoch before says nothing of the restored ledger.
 		b.asOf = time.Time{}
 	}
+	delete(b.missing, h.Slot)
 	return b, reset, true
 }
 
@@ -192,6 +206,15 @@ func (s *State) Total(in ledger.Book, campaign string, currency money.Currency) 
 	n := b.sums[key{campaign, currency}]
 	t.PledgedMinor, t.RaisedMinor, t.Donations, t.Version = n.pledged, n.raised, n.donations, n.version
 	return t
+}
+
+// Behind tells whether the book's epoch knows less than an epoch before did: some of its
+// slots have not spoken yet, or its restored ledger has not replayed up to where the
+// totals of before were complete. prior is the epoch of those. Nothing is behind where
+// nothing was claimed before.
+func (s *State) Behind(in ledger.Book) (prior int64, behind bool) {
+	b := s.books[in]
+	return b.prior, !b.floor.IsZero() && (len(b.missing) > 0 || b.asOf.Before(b.floor))
 }
 
 // AsOf is the time up to which the book's totals are complete; zero when nothing

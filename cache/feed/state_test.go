@@ -212,6 +212,42 @@ func TestState_TotalIsTheSumOfItsSlotsInOneCurrency(t *testing.T) {
 	}
 }
 
+// A restored ledger knows less at first. Until it has replayed up to where the totals of
+// before were complete, and every slot of before has spoken, it is behind them.
+func TestState_AHigherEpochIsBehindUntilItIsAsComplete(t *testing.T) {
+	s := NewState()
+	second := func(h campaigns.FrameHead) campaigns.FrameHead {
+		return of(h, func(h *campaigns.FrameHead) { h.Epoch = 2 })
+	}
+	want := func(when string, want bool) {
+		t.Helper()
+		if prior, behind := s.Behind(ledger.Live); behind != want || behind && prior != 1 {
+			t.Errorf("%s: behind %v an epoch %d, want %v", when, behind, prior, want)
+		}
+	}
+	want("nothing heard", false)
+	for slot := int32(1); slot <= 2; slot++ {
+		s.Restore(snap(slotNumber(slot, said(1, 0, 0)), row("a", 5, 5)))
+		s.Apply(frame(slotNumber(slot, said(1, 1, 100))))
+	}
+	want("in one epoch", false)
+	s.Restore(snap(second(said(1, 0, 0)), row("a", 2, 2)))
+	want("nothing claimed", true)
+	s.Apply(frame(second(said(1, 1, 200))))
+	want("a slot of before has not spoken", true)
+	s.Restore(snap(closed(slotNumber(2, second(said(1, 0, 0)))), row("a", 5, 5)))
+	want("as complete as before", false)
+
+	s.Apply(frame(of(said(1, 1, 150), func(h *campaigns.FrameHead) { h.Epoch = 3 }), row("a", 1, 1)))
+	s.Restore(snap(of(said(1, 0, 0), func(h *campaigns.FrameHead) { h.Epoch = 3 })))
+	s.Restore(snap(closed(slotNumber(2, of(said(1, 0, 0), func(h *campaigns.FrameHead) { h.Epoch = 3 })))))
+	if prior, behind := s.Behind(ledger.Live); !behind || prior != 2 {
+		t.Errorf("complete up to 150 of 200: behind %v an epoch %d", behind, prior)
+	}
+	s.Apply(frame(of(said(1, 2, 200), func(h *campaigns.FrameHead) { h.Epoch = 3 })))
+	want("complete up to 200", false)
+}
+
 func TestState_HigherEpochStartsTheBookAnew(t *testing.T) {
 	s := NewState()
 	second := func(h campaigns.FrameHead) campaigns.FrameHead {

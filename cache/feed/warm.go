@@ -50,7 +50,7 @@ func (f *Feed) condition(now time.Time) (waiting int, fresh bool, heardAt time.T
 		}
 		heard = true
 		waiting += len(f.state.Standing(b, nil))
-		if f.held(b) {
+		if f.rereading(b) {
 			waiting++
 		}
 		fresh = fresh && campaigns.Age{AsOf: f.state.AsOf(b)}.Lag(now) <= campaigns.StaleBound

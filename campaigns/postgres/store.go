@@ -23,6 +23,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	"spillway/ledger/postgres/session"
 )
 
 // Limits that the server enforces on our connections: nothing waits for ever.
@@ -72,6 +73,7 @@ func Open(config Config) (*Store, error) {
 	}
 	c.MaxConns = connections
 	c.MinConns = 0
+	session.Primary(c.ConnConfig)
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
 		"application_name":                    config.Application,
@@ -301,7 +303,7 @@ func sorted(what string, err error) error {
 		return fmt.Errorf("%s: %w (%s)", what, meaning, pg.Detail)
 	}
 	switch pg.Code[:2] {
-	case "08", "40", "53", "55", "57": // connection, rollback, resources, lock, operator (manual, appendix A)
+	case "08", "25", "40", "53", "55", "57": // connection, a standby, rollback, resources, lock, operator (manual, appendix A)
 		return fmt.Errorf("%s: %w: %w", what, ledger.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)

@@ -47,6 +47,7 @@ type commands struct {
 	Reconcile reconcileCommand `cmd:"" help:"Hold the journal against the processor, to the minor unit; statements as CSV."`
 	Search    searchCommand    `cmd:"" help:"The projection that the console searches: how old it is; make it anew."`
 	Verify    verifyCommand    `cmd:"" help:"Check in the database and on the broker what must hold."`
+	Restore   restoreCommand   `cmd:"" help:"After the database was restored from a backup: replay what it lacks; nobody is charged again."`
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
 	Viewers   viewersCommand   `cmd:"" help:"Measure what thousands of live viewers cost, and how old the totals are that they see."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`

@@ -206,11 +206,16 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	}
 	group.Add("reconciliation's database", quickStop, reports.Close)
 	t.begun = make(chan struct{})
+	webhooks := b.Webhooks()
+	group.Add("webhooks", quickStop, webhooks.Close)
 	var books []charge.Book
 	var consumers []*consumer.Consumer
 	for _, book := range t.books() {
-		shards, closeSources := sources(b, book, t.broker.Shards)
+		shards, _, closeSources := sources(b, book, t.broker.Shards)
 		group.Add(book.String()+" watermarks", quickStop, closeSources)
+		recovery := charge.NewRecovery(db.Book(book), applied(shards, webhooks), t.log.With("book", book.String()))
+		group.Go(ctx, book.String()+" recovery", quickStop, recovery.Run)
+		shards = bounded(shards, recovery)
 		slot, err := consumer.New(consumer.Config{StopTimeout: totalsStop}, consumer.Deps{
 			Book: book, Shards: shards, SlotOnly: true, Store: slots.Book(book), Frames: b, Registerer: t.registry, Log: t.log,
 		})
@@ -220,12 +225,20 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 		consumers = append(consumers, slot)
 		commands := b.Commands(book)
 		group.Add(book.String()+" commands", quickStop, commands.Close)
+		noted := []*broker.Source{commands}
+		if book == ledger.Live {
+			noted = append(noted, webhooks) // they are of both books, and noted in one
+		}
+		group.Go(ctx, book.String()+" positions of commands", quickStop, func(ctx context.Context) error {
+			if err := awaitSound(ctx, slots, b, t.log); err != nil {
+				return err
+			}
+			return notePositions(ctx, slots.Book(book), t.log, noted...)
+		})
 		books = append(books, charge.Book{
 			Book: book, Store: queue{db.Book(book), slots.Book(book)}, Slot: slot, Commands: messages{commands}, Changes: b,
 		})
 	}
-	webhooks := b.Webhooks()
-	group.Add("webhooks", quickStop, webhooks.Close)
 	service, err := charge.New(charge.Config{
 		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Mode: modeOf(t.processor), Holder: nodeName(),
 		StopTimeout: chargeStop, ActWithin: t.processor.ActWithin,
@@ -234,11 +247,19 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 		return err
 	}
 	// The slots outlive the service: what its last calls said still moves money.
-	group.Go(ctx, "payments' totals", recorderStop, func(ctx context.Context) error { return runAll(ctx, consumers...) })
+	group.Go(ctx, "payments' totals", recorderStop, func(ctx context.Context) error {
+		if err := awaitSound(ctx, slots, b, t.log); err != nil {
+			return err
+		}
+		return runAll(ctx, consumers...)
+	})
 	group.Go(ctx, "reconciliation", watchStop, func(ctx context.Context) error {
 		return t.watch(ctx, pacedLists{client, db.Book(ledger.Live), accountOf(t.processor)}, books, reports)
 	})
 	group.Go(ctx, "payments", tillStop, func(ctx context.Context) error {
+		if err := awaitSound(ctx, slots, b, t.log); err != nil || ctx.Err() != nil {
+			return err
+		}
 		if err := t.prepare(ctx, db.Book(ledger.Live)); err != nil || ctx.Err() != nil {
 			return err
 		}

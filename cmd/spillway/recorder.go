@@ -78,8 +78,14 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 	}
 	var consumers []*consumer.Consumer
 	for _, book := range ledger.Books {
-		shards, closeSources := sources(b, book, r.broker.Shards)
+		shards, read, closeSources := sources(b, book, r.broker.Shards)
 		group.Add(book.String()+" sources", quickStop, closeSources)
+		group.Go(ctx, book.String()+" positions", quickStop, func(ctx context.Context) error {
+			if err := awaitSound(ctx, db, b, r.log); err != nil {
+				return err
+			}
+			return notePositions(ctx, db.Book(book), r.log, read...)
+		})
 		c, err := consumer.New(consumer.Config{}, consumer.Deps{
 			Book: book, Shards: shards, Store: db.Book(book), Frames: b, Registerer: r.registry, Log: r.log,
 		})
@@ -89,7 +95,12 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 		consumers = append(consumers, c)
 	}
 	// One part, so that with a broker in trouble the books use up their time together.
-	group.Go(ctx, "ledger", recorderStop, func(ctx context.Context) error { return runAll(ctx, consumers...) })
+	group.Go(ctx, "ledger", recorderStop, func(ctx context.Context) error {
+		if err := awaitSound(ctx, db, b, r.log); err != nil {
+			return err
+		}
+		return runAll(ctx, consumers...)
+	})
 	return nil
 }
 
@@ -108,14 +119,13 @@ func runAll[R interface{ Run(context.Context) error }](ctx context.Context, part
 }
 
 // sources are the shards of a book, as the consumer wants them.
-func sources(b *broker.Broker, book ledger.Book, count int) (shards []consumer.Shard, closeAll func()) {
-	var open []*broker.Source
+func sources(b *broker.Broker, book ledger.Book, count int) (shards []consumer.Shard, open []*broker.Source, closeAll func()) {
 	for shard := range max(1, count) {
 		s := b.Source(book, shard)
 		open = append(open, s)
 		shards = append(shards, consumer.Shard{Stream: s.Stream(), Source: source{s}})
 	}
-	return shards, func() {
+	return shards, open, func() {
 		for _, s := range open {
 			s.Close()
 		}

@@ -22,6 +22,9 @@ type Charge struct {
 	// FirstCalledAt is zero on the first try.
 	FirstCalledAt time.Time
 	LookFirst     bool
+	// Canceled says that the donor wants it canceled. A call that may have been carried
+	// out is repeated or looked for all the same; one that surely was not is not made.
+	Canceled bool
 	// Lines names the campaigns, for the processor's metadata.
 	Campaigns []string
 }

@@ -45,6 +45,7 @@ type Trial struct {
 	faults    faults   // drawn from Seed
 	verdict   *Verdict // of the newest rehearsal that ended
 	accepted  int64    // by the front-end before the last restart of something
+	raised    *raisedWatch
 }
 
 // Options say how a scenario is run.

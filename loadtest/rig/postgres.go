@@ -120,8 +120,15 @@ func (r *Rig) StopPostgresNow() error {
 	return p.gone()
 }
 
-// DatabaseURL is the address of the rig's database.
-func (r *Rig) DatabaseURL() string { return databaseURL(url.Values{"host": {r.socketDir()}}) }
+// DatabaseURL is the address of the rig's database, on whichever server takes writes when
+// it is Replicated.
+func (r *Rig) DatabaseURL() string {
+	hosts := r.socketDir()
+	if r.Replicated {
+		hosts += "," + r.standbySocket()
+	}
+	return databaseURL(url.Values{"host": {hosts}})
+}
 
 // socket is where Postgres listens: its default port names the file.
 func (r *Rig) socket() string { return filepath.Join(r.socketDir(), ".s.PGSQL.5432") }

@@ -54,8 +54,11 @@ type Rig struct {
 	UpArgs []string
 	// Wired leads every connection between two roles, and the donors', through a wire
 	// that can be broken: see SetWeather. Set before StartRoles; `up` has no wires.
-	Wired    bool
-	programs Programs
+	Wired bool
+	// Replicated has every role know of a standby beside Postgres: see StartStandby. Set
+	// before StartRoles; there are no wires to Postgres then.
+	Replicated bool
+	programs   Programs
 
 	address       string // of the donors' front door
 	opsAddress    string // of `up` and ingest

@@ -67,6 +67,7 @@ func Open(config Config) (*Store, error) {
 	}
 	c.MaxConns = connections
 	c.MinConns = 0
+	session.Primary(c.ConnConfig)
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
 		"application_name":                    config.Application,

@@ -140,7 +140,9 @@ func (c *Cluster) Restart(t testing.TB) {
 
 // Close stops the server and removes everything.
 func (c *Cluster) Close() {
-	c.Stop()
+	if c.Cluster != nil {
+		c.Stop()
+	}
 	_ = c.config.Output.Close()
 	_ = os.RemoveAll(c.folder) // what stays is removed by the next run
 	_ = c.lock.Close()
@@ -156,8 +158,22 @@ func find(ctx context.Context) (postgres.Binaries, error) {
 	return b, nil
 }
 
-// start makes a folder, finds Postgres and starts it.
+// start prepares a cluster and starts it.
 func start(settings []postgres.Setting) (*Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	c, err := prepare(settings)
+	if err != nil {
+		return nil, err
+	}
+	if c.Cluster, err = postgres.Start(ctx, c.config); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare makes a folder and finds Postgres; nothing runs yet.
+func prepare(settings []postgres.Setting) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	binaries, err := find(ctx)
@@ -187,9 +203,6 @@ func start(settings []postgres.Setting) (*Cluster, error) {
 	c.config = postgres.Config{
 		Binaries: binaries, Settings: settings, Output: output,
 		Dir: filepath.Join(folder, "postgres"), SocketDir: filepath.Join(folder, "s"),
-	}
-	if c.Cluster, err = postgres.Start(ctx, c.config); err != nil {
-		return nil, err
 	}
 	return c, nil
 }

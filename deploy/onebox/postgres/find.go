@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -30,8 +31,18 @@ type Binaries struct {
 	Version string // as the server says it, for example "15.13"
 }
 
-// Program is the path of one of the programs.
-func (b Binaries) Program(name string) string { return filepath.Join(b.Dir, name) }
+// Program is the path of one of the programs: in Dir, or, where Dir only links to the
+// server, beside the server itself.
+func (b Binaries) Program(name string) string {
+	path := filepath.Join(b.Dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if server, err := filepath.EvalSymlinks(filepath.Join(b.Dir, "postgres")); err == nil {
+		return filepath.Join(filepath.Dir(server), name)
+	}
+	return path
+}
 
 // Find looks for the newest Postgres of at least MajorMin: in explicit when it
 // is given, and then nowhere else, otherwise in PATH (links resolved), where

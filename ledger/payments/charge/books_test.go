@@ -198,7 +198,7 @@ func (b *books) Claim(ctx context.Context, r payments.ClaimRequest, params func(
 		}
 		c := payments.Charge{
 			Donation: d, AttemptNo: a.No, Currency: p.Currency, AmountMinor: p.AmountMinor, Intent: p.Intent, Token: a.Token,
-			Params: b.params[d], FirstCalledAt: a.FirstCalledAt, LookFirst: a.LookFirst, Campaigns: []string{"harbour"},
+			Params: b.params[d], FirstCalledAt: a.FirstCalledAt, LookFirst: a.LookFirst, Canceled: p.Cancel == payments.CancelByDonor, Campaigns: []string{"harbour"},
 		}
 		if c.FirstCalledAt.IsZero() {
 			if c.Params = params(&c); len(c.Params) == 0 {

@@ -47,7 +47,7 @@ func (b *breaker) note(a payments.Answer) {
 	if a.Detail == noPace {
 		return // it was not asked
 	}
-	away := a.Intent == nil && a.RateLimited == "" && a.Kind != payments.Definite
+	away := a.Intent == nil && a.RateLimited == "" && a.Kind != payments.Definite && !lookedNothing(a)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

@@ -159,7 +159,7 @@ func (d *desk) call(ctx context.Context, c *payments.Charge, lapses time.Time) {
 		d.log.Warn("a claim lapsed before its call was made: somebody else makes it", "donation", uuid(c.Donation), "attempt", c.AttemptNo)
 		return
 	}
-	if !c.LookFirst || clean {
+	if !c.LookFirst || clean && !c.Canceled { // canceled, and surely never called: the look was all
 		kind, endpoint, answer = "charge", endpointIntents, d.charge(ctx, c)
 	}
 	d.hook(AnswerReceived, c.Donation)

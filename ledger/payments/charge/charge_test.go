@@ -340,6 +340,38 @@ func TestLook_FindsOutBeforeItRepeats(t *testing.T) {
 	}
 }
 
+// A donor who canceled, and of whose call nobody knows, is looked for and never charged;
+// what was charged before stays so.
+func TestLook_WhoCanceledIsNotCharged(t *testing.T) {
+	for status, carriedOut := range map[string]bool{payments.StatusSucceeded: true, payments.StatusCanceled: false} {
+		t.Run(status, func(t *testing.T) {
+			w := newWorld(t)
+			d := w.books.record(1, "visa")
+			if _, err := w.books.Expand(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			w.books.mu.Lock()
+			p := w.books.payments[d]
+			p.Cancel = payments.CancelByDonor
+			p.Attempts[0].State, p.Attempts[0].LookFirst, p.Attempts[0].FirstCalledAt = payments.Calling, true, time.Now().Add(-time.Hour)
+			c := payments.Charge{Donation: d, AttemptNo: 1, Currency: "USD", AmountMinor: 1000, Token: "visa"}
+			c.Params = w.stripe.Params(&c)
+			w.books.payments[d], w.books.params[d] = p, c.Params
+			w.books.mu.Unlock()
+			if carriedOut {
+				w.stripe.carryOut(&c)
+			}
+			w.run()
+			w.books.wait(t, d, status)
+			w.stripe.mu.Lock()
+			defer w.stripe.mu.Unlock()
+			if w.stripe.looks != 1 || w.stripe.calls != 0 {
+				t.Errorf("%d looks, %d calls", w.stripe.looks, w.stripe.calls)
+			}
+		})
+	}
+}
+
 func TestNew_RefusesWhatCannotWork(t *testing.T) {
 	good := charge.Config{Holder: "test"}
 	deps := func(change func(*charge.Deps)) charge.Deps {

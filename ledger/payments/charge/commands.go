@@ -13,9 +13,12 @@ import (
 const (
 	// commandAgain is when a command is tried again whose donation is not recorded yet,
 	// and commandPatience after how long it is set aside: the backlog of a giving day
-	// is recorded in minutes, so the donation will never come.
+	// is recorded in minutes, so the donation will never come. commandTries is how often
+	// it is tried before that, an hour long: a restore replays commands that are days old
+	// together with their donations.
 	commandAgain    = 5 * time.Second
 	commandPatience = 24 * time.Hour
+	commandTries    = uint64(time.Hour / commandAgain)
 )
 
 // commandLoop carries out what people ask of the book's money.
@@ -58,7 +61,7 @@ func (d *desk) command(ctx context.Context, m Message) (word, error) {
 		return aside(ledger.ReasonRefused, poison.Err.Error())
 	case err != nil:
 		return word{}, err
-	case result.Word == payments.CommandNotYet && time.Since(m.StoredAt) > commandPatience:
+	case result.Word == payments.CommandNotYet && time.Since(m.StoredAt) > commandPatience && m.Deliveries > commandTries:
 		return aside(ledger.ReasonUnknown, "its donation never came")
 	case result.Word == payments.CommandNotYet:
 		return word{again: commandAgain}, nil

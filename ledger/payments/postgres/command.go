@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -20,7 +21,13 @@ var (
 	knownCommandSQL = statement("known_command")
 	noteCommandSQL  = statement("note_command")
 	askRefundSQL    = statement("ask_refund")
+	commandEarlySQL = statement("command_early")
 )
+
+// commandSettle is how long after a restore a refund that was asked for before it waits
+// for its gift's capture: finding what was charged takes minutes, and for a day's
+// charges up to an hour.
+const commandSettle = time.Hour
 
 // Command carries out what a person asked of the money, once, in one transaction
 // under a lease, and notes what became of it: a command that is asked again is told
@@ -135,8 +142,14 @@ func commandRefund(ctx context.Context, conn *pgxpool.Conn, lease ledger.Lease, 
 		return result, false, err
 	}
 	last := &pgx.Batch{}
-	if !h.recorded || !h.made {
-		result.Word, expand = payments.CommandNotYet, h.recorded
+	early := false // asked before the last restore, of a gift whose capture may be one that is still to be found again
+	if h.recorded && h.made && !payments.Captured(h.was) {
+		if err := conn.QueryRow(ctx, commandEarlySQL, c.At, commandSettle).Scan(&early); err != nil {
+			return result, false, err
+		}
+	}
+	if !h.recorded || !h.made || early {
+		result.Word, expand = payments.CommandNotYet, h.recorded && !h.made
 	} else {
 		refund := RefundID(c.ID)
 		amount, lines, refused := h.refundable(c.Refund)

@@ -147,9 +147,11 @@ func (b *Book) pick(ctx context.Context, conn *pgx.Conn, granted int, params fun
 		)
 		for rows.Next() {
 			c := payments.Charge{Rehearsal: b.book == ledger.Rehearsal}
-			if err := rows.Scan(&line, &donation, &c.AttemptNo, &currency, &c.AmountMinor, &c.Intent, &c.Token, &c.Params, &called, &c.LookFirst, &c.Campaigns); err != nil {
+			var cancel int16
+			if err := rows.Scan(&line, &donation, &c.AttemptNo, &currency, &c.AmountMinor, &c.Intent, &c.Token, &c.Params, &called, &c.LookFirst, &c.Campaigns, &cancel); err != nil {
 				return err
 			}
+			c.Canceled = payments.CancelReason(cancel) == payments.CancelByDonor
 			c.Donation, c.Currency = donation.Bytes, money.Currency(currency)
 			if called != nil {
 				c.FirstCalledAt = *called

@@ -33,19 +33,20 @@ const (
 	// idleInTransactionTimeout ends a transaction whose process froze between two
 	// statements, so that a slot's adopter does not wait for a corpse.
 	idleInTransactionTimeout = 10 * time.Second
-	// connectTimeout bounds one try to connect, and the clean-up of a connection
-	// whose caller has run out of time.
+	// connectTimeout bounds one try to connect, to each host of the URL, and the
+	// clean-up of a connection whose caller has run out of time.
 	connectTimeout = 5 * time.Second
 )
 
 // Parse reads a connection string or URL as libpq reads it, and sets what every
-// connection to the ledger's database has in common. application is shown in
-// pg_stat_activity. Errors: a URL that cannot be read, without quoting it.
+// connection to the ledger's database has in common; of several hosts the one that
+// takes writes is used, see Primary. application is shown in pg_stat_activity. Errors: a URL that cannot be read, without quoting it.
 func Parse(url, application string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("database url cannot be read") // the cause may quote a password
 	}
+	Primary(config.ConnConfig)
 	config.MinConns = 0
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	set := func(name, value string) { config.ConnConfig.RuntimeParams[name] = value }

@@ -51,6 +51,12 @@ type DB struct{ books map[ledger.Book]*Journal }
 // errors: ledger.ErrUnavailable for what time heals, and each's own, as they are.
 type Journal struct{ pool *pgxpool.Pool }
 
+// readOnly has the server refuse every change on the connection.
+func readOnly(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "SET default_transaction_read_only = on")
+	return err
+}
+
 // Open prepares the pools. It does not connect. Errors: a URL that cannot be read.
 func Open(url string) (*DB, error) {
 	base, err := session.Parse(url, "spillway reconcile")
@@ -58,7 +64,9 @@ func Open(url string) (*DB, error) {
 		return nil, err
 	}
 	base.MaxConns = connections
-	base.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	// Not a parameter of the connection: a URL may ask for a server that takes writes,
+	// and this session would not look like one.
+	base.AfterConnect = readOnly
 	base.ConnConfig.RuntimeParams["statement_timeout"] = reportTimeout
 	db := &DB{books: map[ledger.Book]*Journal{}}
 	for _, book := range ledger.Books {

@@ -22,6 +22,7 @@ import (
 	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/money"
+	"spillway/ledger/postgres/session"
 )
 
 // closeTimeout bounds the goodbye to a database that may be gone.
@@ -41,10 +42,10 @@ func Open(ctx context.Context, url string) (*Snapshot, error) {
 	if err != nil {
 		return nil, errors.New("database url cannot be read") // the cause may quote a password
 	}
+	session.Primary(config)
 	for name, value := range map[string]string{
 		"application_name":              "spillway verify",
 		"default_transaction_isolation": "repeatable read",
-		"default_transaction_read_only": "on",
 		// A whole table is read at once: neither bound is meant for this.
 		"statement_timeout":                   "0",
 		"idle_in_transaction_session_timeout": "0",
@@ -59,7 +60,7 @@ func Open(ctx context.Context, url string) (*Snapshot, error) {
 		return nil, err
 	}
 	s := &Snapshot{conn: conn}
-	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+	if _, err := conn.Exec(ctx, "BEGIN READ ONLY"); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("begin: %w", err)
 	}

@@ -71,9 +71,17 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	config.RuntimeParams["search_path"] = ledger.Rehearsal.Schema()
 	config.RuntimeParams["application_name"] = "spillway rehearse"
 	config.RuntimeParams["timezone"] = "UTC"
-	config.RuntimeParams["default_transaction_read_only"] = "on"
 	config.RuntimeParams["jit"] = "off" // longer to compile than to run
-	return pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	// Not a parameter of the connection: a URL of several hosts may ask for the one that
+	// takes writes, and this session would not look like one.
+	if _, err := conn.Exec(ctx, "SET default_transaction_read_only = on"); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
 }
 
 // Begin connects and starts a view of one moment. The function it returns ends

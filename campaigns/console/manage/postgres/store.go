@@ -81,6 +81,7 @@ func Open(url string) (*Store, error) {
 		return nil, errors.New("database url cannot be read") // the cause may quote a password
 	}
 	c.MaxConns, c.MinConns = connections, 0
+	session.Primary(c.ConnConfig)
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
 		"application_name": "spillway console imports", "search_path": schema, "timezone": "UTC",

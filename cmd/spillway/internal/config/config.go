@@ -70,7 +70,7 @@ type Topology struct {
 
 // Database is the connection to a real Postgres.
 type Database struct {
-	DatabaseURL Secret `env:"SPILLWAY_DATABASE_URL" placeholder:"URL" help:"Postgres 15 or newer: postgres://user:password@host:5432/database."`
+	DatabaseURL Secret `env:"SPILLWAY_DATABASE_URL" placeholder:"URL" help:"Postgres 15 or newer: postgres://user:password@host:5432/database. Of several hosts (host1,host2) the one that takes writes is used."`
 }
 
 // SecretsFile names the installation's secrets.

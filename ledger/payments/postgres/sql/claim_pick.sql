@@ -50,7 +50,7 @@ WITH clock AS MATERIALIZED (
 )
 SELECT k.line, k.donation_id, k.attempt_no, d.currency, d.amount_minor, p.intent, k.token, k.params, k.first_called_at,
     k.look_first OR coalesce(k.first_called_at <= (SELECT now FROM clock) - $4::interval, false),
-    ARRAY(SELECT l.campaign FROM lines l WHERE l.donation_seq = d.seq ORDER BY l.line_no)
+    ARRAY(SELECT l.campaign FROM lines l WHERE l.donation_seq = d.seq ORDER BY l.line_no), p.cancel
 FROM picked k
 JOIN payments p ON p.donation_id = k.donation_id
 JOIN donations d ON d.id = k.donation_id
