@@ -28,9 +28,11 @@ func (h *holder) cancels() {
 
 // A donor who cancels first is never charged; one who comes too late is told so, and
 // keeps a donation that was paid. Totals follow either way.
+//
+// Traces go to a collector that never answers, which nobody notices.
 func TestUp_WhoCancelsFirstIsNotCharged(t *testing.T) {
 	dir := dataFolder(t)
-	up, run := startUp(t, dir)
+	up, run := startUp(t, dir, "--trace-endpoint", hangingCollector(t), "--trace-part", "1")
 	url := run.HTTPURL
 
 	paid := donor(t, url, "paid-and-then-canceled-1", "ctoken_card_visa_1")

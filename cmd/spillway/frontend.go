@@ -58,6 +58,7 @@ type frontEnd struct {
 	listener net.Listener
 	registry prometheus.Registerer
 	log      *slog.Logger
+	traces   *tracing
 	// simulator is the address of the simulated processor, "" until it listens; nil
 	// where a real one charges, or none.
 	simulator func() string
@@ -134,6 +135,7 @@ func (f *frontEnd) start(ctx context.Context, group *lifecycle.Group) error {
 		},
 		Bodies:     map[string]int{webhook.Path: webhook.BodyBytesMax},
 		Checks:     []httpapi.Check{{Name: "totals", Ready: totals.Ready}},
+		Tracer:     f.traces.of(frontEndService),
 		Registerer: f.registry, Log: f.log,
 	})
 	if err != nil {
@@ -197,7 +199,9 @@ func (f *frontEnd) events(b *broker.Broker) (func(*fasthttp.RequestCtx) bool, er
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := webhook.New(webhook.Deps{Verify: verifier.Verify, Store: b.PublishWebhook, Log: f.log, Registerer: f.registry})
+	endpoint, err := webhook.New(webhook.Deps{
+		Verify: verifier.Verify, Store: b.PublishWebhook, Log: f.log, Tracer: f.traces.of(frontEndService), Registerer: f.registry,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -52,10 +52,15 @@ func (c *ingestCommand) Run(p *process) error {
 	}
 	p.log.Info("front-end starts", "listen", ln.Addr().String(), "ops", operators.url(), "node", nodeName())
 	group := lifecycle.New(p.log)
+	traces, err := startTracing(p, c.Tracing, operators.registry, group, false)
+	if err != nil {
+		return errors.Join(err, operators.listener.Close(), ln.Close(), group.Stop())
+	}
+	operators.exemplars = traces.on()
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	f := &frontEnd{
 		public: c.Public, broker: as(broker.RoleFrontEnd, brokerAt(c.Broker, c.Topology, nil, "spillway ingest "+nodeName())),
-		webhooks: c.Webhooks.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log,
+		webhooks: c.Webhooks.Reveal(), secrets: secrets, listener: ln, registry: operators.registry, log: p.log, traces: traces,
 		pages: c.Pages, cards: c.Cards,
 	}
 	err = f.start(p.ctx, group)

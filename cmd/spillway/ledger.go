@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"spillway/campaigns/status"
 	"spillway/cmd/spillway/internal/config"
@@ -34,10 +35,15 @@ func (c *ledgerCommand) Run(p *process) error {
 	}
 	p.log.Info("ledger starts", "ops", operators.url(), "node", nodeName())
 	group := lifecycle.New(p.log)
+	traces, err := startTracing(p, c.Tracing, operators.registry, group, false)
+	if err != nil {
+		return errors.Join(err, operators.listener.Close(), group.Stop())
+	}
+	operators.exemplars = traces.on()
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	r := &recorder{
 		broker:   as(broker.RoleLedger, brokerAt(c.Broker, c.Topology, nil, "spillway ledger "+nodeName())),
-		database: c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log,
+		database: c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log, traces: traces,
 	}
 	err = r.start(p.ctx, group)
 	if err == nil {

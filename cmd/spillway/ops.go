@@ -33,6 +33,9 @@ type ops struct {
 	listener net.Listener
 	registry *meter.Registry
 	ready    atomic.Pointer[func() error]
+	// exemplars offers metrics in OpenMetrics too, the text format that has them: to be
+	// set before run.
+	exemplars bool
 }
 
 // newOps listens on address, for `flag` to be named when it is taken.
@@ -78,7 +81,7 @@ func (o *ops) run(ctx context.Context, log *slog.Logger) error {
 
 func (o *ops) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{Registry: o.registry, EnableOpenMetrics: o.exemplars}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := (*o.ready.Load())(); err != nil {

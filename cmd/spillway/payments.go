@@ -69,11 +69,16 @@ func (c *paymentsRunCommand) Run(p *process) error {
 	}
 	p.log.Info("payments starts", "ops", operators.url(), "node", nodeName(), "account", accountOf(c.Processor))
 	group := lifecycle.New(p.log)
+	traces, err := startTracing(p, c.Tracing, operators.registry, group, false)
+	if err != nil {
+		return errors.Join(err, operators.listener.Close(), group.Stop())
+	}
+	operators.exemplars = traces.on()
 	group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return operators.run(ctx, p.log) })
 	t := &till{
 		processor: c.Processor,
 		broker:    as(broker.RolePayments, brokerAt(c.Broker, c.Topology, nil, "spillway payments "+nodeName())),
-		database:  c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log,
+		database:  c.DatabaseURL.Reveal(), registry: operators.registry, log: p.log, traces: traces,
 	}
 	err = t.start(p.ctx, group)
 	if err == nil {
@@ -144,6 +149,7 @@ type till struct {
 	database  string
 	registry  prometheus.Registerer
 	log       *slog.Logger
+	traces    *tracing
 
 	// prepared is set, and begun closed, once charging has begun.
 	prepared atomic.Bool
@@ -242,7 +248,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	service, err := charge.New(charge.Config{
 		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Mode: modeOf(t.processor), Holder: nodeName(),
 		StopTimeout: chargeStop, ActWithin: t.processor.ActWithin,
-	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Registerer: t.registry, Log: t.log})
+	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Tracer: t.traces.of(paymentsService), Registerer: t.registry, Log: t.log})
 	if err != nil {
 		return err
 	}

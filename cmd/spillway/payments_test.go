@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"spillway/ingest/trace/otlptest"
 	"spillway/ledger/payments"
 	"spillway/loadtest/stripesim"
 )
@@ -153,8 +154,12 @@ func wantJournal(t *testing.T, databaseURL string, captures int, raisedMinor int
 }
 
 // What a donor sees of being paid, through real HTTP on both sides.
+//
+// Every donation is traced meanwhile, and its trace is whole.
 func TestUp_DonationsAreChargedOnce(t *testing.T) {
-	up, run := startUp(t, dataFolder(t), "--pace", "1000")
+	collector := otlptest.Start(t)
+	traceSoon(t)
+	up, run := startUp(t, dataFolder(t), "--pace", "1000", "--trace-endpoint", collector.URL, "--trace-part", "1")
 	url := run.HTTPURL
 
 	good := donor(t, url, "a-card-that-works-at-once", "ctoken_card_visa_1")
@@ -194,6 +199,7 @@ func TestUp_DonationsAreChargedOnce(t *testing.T) {
 	if code := runSpillway(&status, "payments", "pace", "status", "--database-url", run.DatabaseURL); code != 0 || !strings.Contains(status.String(), "payment_intents") {
 		t.Errorf("pace status: %d\n%s", code, &status)
 	}
+	wantStory(t, collector, good.gift.ID)
 	up.stop()
 }
 

@@ -29,6 +29,7 @@ type recorder struct {
 	database string
 	registry prometheus.Registerer
 	log      *slog.Logger
+	traces   *tracing
 	// idle leaves recording to other processes; everything else is done.
 	idle bool
 
@@ -87,7 +88,7 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 			return notePositions(ctx, db.Book(book), r.log, read...)
 		})
 		c, err := consumer.New(consumer.Config{}, consumer.Deps{
-			Book: book, Shards: shards, Store: db.Book(book), Frames: b, Registerer: r.registry, Log: r.log,
+			Book: book, Shards: shards, Store: db.Book(book), Frames: b, Tracer: r.traces.of(ledgerService), Registerer: r.registry, Log: r.log,
 		})
 		if err != nil {
 			return err

@@ -58,6 +58,7 @@ type up struct {
 	listener   net.Listener
 	organisers net.Listener // nil with --no-admin
 	till       *till        // nil while nothing is charged here
+	traces     *tracing     // nil unless they are wanted
 
 	embedded *onebox.Broker // nil with --nats-url
 	run      onebox.Run
@@ -94,6 +95,10 @@ func (c *upCommand) Run(p *process) error {
 	if u.operators, err = newOps(c.OpsListen, "--ops-listen"); err != nil {
 		return err
 	}
+	if u.traces, err = startTracing(p, c.Tracing, u.operators.registry, u.group, true); err != nil {
+		return errors.Join(err, u.operators.listener.Close())
+	}
+	u.operators.exemplars = u.traces.on()
 	u.group.Go(p.ctx, "operators' listener", quickStop, func(ctx context.Context) error { return u.operators.run(ctx, p.log) })
 
 	fmt.Fprintf(u.out, "Spillway starts; its data is in %s\n", folder.Dir)
@@ -140,7 +145,7 @@ func (u *up) start(ctx context.Context) error {
 	}
 	r := &recorder{
 		broker:   brokerAt(u.Broker, u.Topology, u.embedded, "spillway ledger "+nodeName()),
-		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log, idle: u.NoLedger,
+		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log, traces: u.traces, idle: u.NoLedger,
 	}
 	if err := u.progress.step("ledger", func() error {
 		if err := r.start(ctx, u.group); err != nil || !demo {
@@ -160,7 +165,7 @@ func (u *up) start(ctx context.Context) error {
 	f := &frontEnd{
 		public: u.Public, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway ingest "+nodeName()),
 		webhooks: u.Webhooks.Reveal(),
-		secrets:  secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log,
+		secrets:  secrets, listener: u.listener, registry: u.operators.registry, log: u.p.log, traces: u.traces,
 		simulator: u.simulatorAddress(),
 		pages:     u.Pages, cards: config.Cards{StripePublishableKey: u.StripePublishableKey, DemoCards: u.simulated() || u.Simulator != ""},
 	}
@@ -232,7 +237,7 @@ func (u *up) payments(ctx context.Context) error {
 	}
 	u.till = &till{
 		processor: u.Processor, broker: brokerAt(u.Broker, u.Topology, u.embedded, "spillway payments "+nodeName()),
-		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log,
+		database: u.run.DatabaseURL, registry: u.operators.registry, log: u.p.log, traces: u.traces,
 	}
 	return u.progress.step("payments", func() error { return u.till.start(ctx, u.group) }, u.till.say)
 }

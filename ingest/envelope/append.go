@@ -47,7 +47,8 @@ func AppendDonation(dst []byte, d *Donation) []byte {
 	dst = appendText(dst, donationToken, d.ConfirmationToken)
 	dst = appendVarint(dst, donationTokenExpiresAt, uint64(d.TokenExpiresAt.UnixMicro()))
 	dst = appendBytes(dst, donationSealed, d.Sealed)
-	return appendVarint(dst, donationSealKey, uint64(d.SealKey))
+	dst = appendVarint(dst, donationSealKey, uint64(d.SealKey))
+	return appendTrace(dst, donationTrace, d.Trace)
 }
 
 // AppendRequest adds one request to the envelope that AppendHeader began. It
@@ -67,11 +68,11 @@ func AppendRequest(dst []byte, r *Request) []byte {
 		dst = protowire.AppendFixed64(dst, r.Source)
 	}
 	dst = appendBool(dst, requestRehearsal, r.Rehearsal)
-	if r.Kind != Attempt {
-		return dst
+	if r.Kind == Attempt {
+		dst = appendText(dst, requestToken, r.ConfirmationToken)
+		dst = appendVarint(dst, requestTokenExpiresAt, uint64(r.TokenExpiresAt.UnixMicro()))
 	}
-	dst = appendText(dst, requestToken, r.ConfirmationToken)
-	return appendVarint(dst, requestTokenExpiresAt, uint64(r.TokenExpiresAt.UnixMicro()))
+	return appendTrace(dst, requestTrace, r.Trace)
 }
 
 // AppendRecord adds one record of either kind.
@@ -85,7 +86,7 @@ func AppendRecord(dst []byte, r Record) []byte {
 // sizeRequest is the length of the message that AppendRequest writes.
 func sizeRequest(r *Request) int {
 	n := sizeBytes(len(r.ID)) + sizeBytes(len(r.Donation)) +
-		sizeVarint(uint64(r.ReceivedAt.UnixMicro())) + sizeBool(r.Rehearsal)
+		sizeVarint(uint64(r.ReceivedAt.UnixMicro())) + sizeBool(r.Rehearsal) + sizeTrace(requestTrace, r.Trace)
 	if r.Source != 0 {
 		n += tagBytes + protowire.SizeFixed64()
 	}
@@ -105,7 +106,8 @@ func sizeDonation(d *Donation) int {
 		sizeBool(d.Anonymous) + sizeBool(d.HideAmount) +
 		sizeBytes(len(d.ConfirmationToken)) +
 		sizeVarint(uint64(d.TokenExpiresAt.UnixMicro())) +
-		sizeBytes(len(d.Sealed)) + sizeVarint(uint64(d.SealKey))
+		sizeBytes(len(d.Sealed)) + sizeVarint(uint64(d.SealKey)) +
+		sizeTrace(donationTrace, d.Trace)
 	if d.Source != 0 {
 		n += tagBytes + protowire.SizeFixed64()
 	}

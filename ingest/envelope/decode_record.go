@@ -127,6 +127,8 @@ func (dec *decoder) donation(d *Donation, b []byte) error {
 			d.Sealed, err = seen.bytes(num, typ, b, sealedBytesMax)
 		case donationSealKey:
 			d.SealKey, err = seen.uint32(num, typ, b)
+		case donationTrace:
+			readTrace(&d.Trace, typ, b)
 		}
 		if err != nil {
 			return err

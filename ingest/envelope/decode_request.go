@@ -41,6 +41,8 @@ func decodeRequest(r *Request, b []byte) error {
 			r.ConfirmationToken, err = seen.text(num, typ, b, ingest.TokenBytesMax)
 		case num == requestTokenExpiresAt && r.Kind == Attempt:
 			r.TokenExpiresAt, err = seen.micros(num, typ, b)
+		case num == requestTrace:
+			readTrace(&r.Trace, typ, b)
 		}
 		if err != nil {
 			return err

@@ -117,6 +117,7 @@ func drawDonation(t *rapid.T) *envelope.Donation {
 			AmountMinor: rapid.Int64Range(1, 1<<50).Draw(t, "amount"),
 		}
 	}), 1, 20).Draw(t, "lines")
+	d.Trace = drawTrace(t)
 	d.AmountMinor = d.FeeCoverMinor
 	for _, l := range d.Lines {
 		d.AmountMinor += l.AmountMinor

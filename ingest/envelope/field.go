@@ -1,6 +1,10 @@
 package envelope
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"spillway/ingest/trace"
+)
 
 // Field numbers of envelope.proto.
 const (
@@ -28,6 +32,7 @@ const (
 	donationTokenExpiresAt protowire.Number = 13
 	donationSealed         protowire.Number = 14
 	donationSealKey        protowire.Number = 15
+	donationTrace          protowire.Number = 16
 
 	// Of both kinds of request; a cancellation has no token.
 	requestID             protowire.Number = 1
@@ -37,12 +42,14 @@ const (
 	requestRehearsal      protowire.Number = 5
 	requestToken          protowire.Number = 6
 	requestTokenExpiresAt protowire.Number = 7
+	requestTrace          protowire.Number = 8
 
 	lineCampaign protowire.Number = 1
 	lineAmount   protowire.Number = 2
 )
 
-// tagBytes is the encoded length of every tag above: numbers up to 15 take one byte.
+// tagBytes is the encoded length of every tag above but donationTrace: numbers up to
+// 15 take one byte.
 const tagBytes = 1
 
 func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
@@ -71,6 +78,34 @@ func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
 		return b
 	}
 	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
+}
+
+// appendTrace appends the context of a record that is traced.
+func appendTrace(b []byte, num protowire.Number, c trace.Context) []byte {
+	if c.IsZero() {
+		return b
+	}
+	b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(trace.ContextBytes))
+	return c.AppendBinary(b)
+}
+
+// readTrace reads it. A donation is not set aside for its trace: what is none counts
+// as absent, and of several the last one counts.
+func readTrace(c *trace.Context, typ protowire.Type, b []byte) {
+	if typ != protowire.BytesType {
+		return
+	}
+	v, _ := protowire.ConsumeBytes(b)
+	if read, ok := trace.ParseBinary(v); ok {
+		*c = read
+	}
+}
+
+func sizeTrace(num protowire.Number, c trace.Context) int {
+	if c.IsZero() {
+		return 0
+	}
+	return protowire.SizeTag(num) + protowire.SizeBytes(trace.ContextBytes)
 }
 
 func sizeVarint(v uint64) int {

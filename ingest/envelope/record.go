@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"spillway/ingest"
+	"spillway/ingest/trace"
 	"spillway/ledger/money"
 )
 
@@ -61,6 +62,8 @@ type Request struct {
 	// Cancellation has neither.
 	ConfirmationToken string
 	TokenExpiresAt    time.Time
+	// Trace is the span that sent it, zero when it is not traced.
+	Trace trace.Context
 }
 
 // Donation is a donation as the broker and the ledger hold it: judged, with the
@@ -89,4 +92,6 @@ type Donation struct {
 	// SealKey; empty when there were none.
 	Sealed  []byte
 	SealKey uint32
+	// Trace is the span that sent it, zero when it is not traced.
+	Trace trace.Context
 }

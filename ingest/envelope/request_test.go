@@ -45,6 +45,7 @@ func drawRequest(t *rapid.T) *envelope.Request {
 	}
 	copy(r.ID[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
 	copy(r.Donation[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "donation"))
+	r.Trace = drawTrace(t)
 	if r.Kind == envelope.Attempt {
 		r.ConfirmationToken = rapid.StringMatching(`ctoken_[a-z]{0,40}`).Draw(t, "token")
 		r.TokenExpiresAt = time.UnixMicro(rapid.Int64Range(1, 253402300799_999999).Draw(t, "expires")).UTC()

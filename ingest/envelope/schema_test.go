@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"spillway/ingest/envelope"
+	"spillway/ingest/trace"
 )
 
 // TestSchema holds the hand-written codec to envelope.proto: the same bytes both
@@ -82,6 +83,13 @@ func setRequest(m protoreflect.Message, r *envelope.Request) {
 	set(m, "received_at_us", r.ReceivedAt.UnixMicro())
 	set(m, "source", r.Source)
 	set(m, "rehearsal", r.Rehearsal)
+	setTrace(m, r.Trace)
+}
+
+func setTrace(m protoreflect.Message, c trace.Context) {
+	if !c.IsZero() {
+		set(m, "trace_context", c.AppendBinary(nil))
+	}
 }
 
 func setDonation(m protoreflect.Message, d *envelope.Donation) {
@@ -106,4 +114,5 @@ func setDonation(m protoreflect.Message, d *envelope.Donation) {
 	set(m, "token_expires_at_us", d.TokenExpiresAt.UnixMicro())
 	set(m, "sealed", d.Sealed)
 	set(m, "seal_key", d.SealKey)
+	setTrace(m, d.Trace)
 }

@@ -14,6 +14,7 @@ import (
 	"spillway/ingest"
 	"spillway/ingest/envelope"
 	"spillway/ingest/keyring"
+	"spillway/ingest/trace"
 	"spillway/ledger"
 )
 
@@ -78,8 +79,8 @@ type Check struct {
 	Ready func() error
 }
 
-// Deps is what the server works with. All but Next, Bodies, Checks, Registerer and Now
-// are required.
+// Deps is what the server works with. All but Next, Bodies, Checks, Tracer, Registerer
+// and Now are required.
 type Deps struct {
 	Keyring   *keyring.Keyring
 	Publisher Publisher
@@ -103,6 +104,8 @@ type Deps struct {
 	// Checks are added to /readyz.
 	Checks []Check
 
+	// Tracer records the spans of donations that are traced; nil for none.
+	Tracer     *trace.Tracer
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
 	// Now is the clock that opening and closing are judged by; time.Now when nil.

@@ -38,7 +38,8 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 	w := s.scratches.Get().(*scratch)
 	defer s.scratches.Put(w)
 	w.received = begun.UTC().Truncate(time.Microsecond)
-	w.id = ingest.ID{}
+	w.id, w.tracing = ingest.ID{}, tracing{}
+	defer s.recordDonation(ctx, w, begun)
 
 	header := &ctx.Request.Header
 	if !isJSON(header) {
@@ -60,6 +61,7 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	w.id = ingest.DeriveID(key)
+	w.tracing = s.traced(w.id)
 
 	w.client = s.client(ctx)
 	w.source = s.deps.Keyring.Source(w.client)
@@ -99,8 +101,12 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 	}
 
 	s.seal(w)
+	w.record.Trace = s.handOver(&w.tracing)
 	published := s.now()
-	if err := s.deps.Publisher.Publish(w.book, &w.record); err != nil {
+	err = s.deps.Publisher.Publish(w.book, &w.record)
+	settled := s.now()
+	w.tracing.published, w.tracing.settled = published, settled
+	if err != nil {
 		kind := problem.Of(err)
 		if kind == problem.Internal {
 			// An error that nobody foresaw does not prove that nothing was stored.
@@ -110,7 +116,7 @@ func (s *Server) donate(ctx *fasthttp.RequestCtx) {
 		s.refuseDonation(ctx, w, &problem.Problem{Kind: kind})
 		return
 	}
-	s.metrics.ackSeconds.Observe(s.now().Sub(published).Seconds())
+	s.acknowledged(&w.tracing, settled.Sub(published))
 	s.remembered.remember(w.id, w.fingerprint)
 	s.accept(ctx, w)
 }

@@ -39,7 +39,7 @@ func (w *world) AskDonation(context.Context, ingest.ID) (ledger.State, error) {
 	return ledger.State{}, nil
 }
 
-func benchServer(b *testing.B, donations int) *Server {
+func benchServer(b testing.TB, donations int) *Server {
 	keys, err := keyring.Generate(bytes.NewReader(make([]byte, 128)))
 	if err != nil {
 		b.Fatal(err)

@@ -32,6 +32,7 @@ func (s *Server) attempt(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		return
 	}
 	defer s.deps.Requests.Give()
+	defer q.record()
 	w := s.scratches.Get().(*scratch)
 	defer s.scratches.Put(w)
 
@@ -90,6 +91,7 @@ func (s *Server) cancel(ctx *fasthttp.RequestCtx, id ingest.ID) {
 		return
 	}
 	defer s.deps.Requests.Give()
+	defer q.record()
 	if !q.clear() {
 		return
 	}
@@ -136,6 +138,7 @@ type wish struct {
 	begun    time.Time // by the server's clock
 	received time.Time // begun in UTC, whole microseconds: what is stored
 	source   uint64
+	tracing  tracing
 }
 
 // enter takes a place and sees that wishes can be stored at all. Who gets true
@@ -152,6 +155,7 @@ func (q *wish) enter() bool {
 	}
 	q.begun = q.s.now()
 	q.received = q.begun.UTC().Truncate(time.Microsecond)
+	q.tracing = q.s.traced(q.donation)
 	return true
 }
 
@@ -231,7 +235,11 @@ func (q *wish) slowEnough() bool {
 // publish makes the request durable and answers.
 func (q *wish) publish(book ledger.Book, r *envelope.Request) {
 	r.Donation, r.ReceivedAt, r.Source, r.Rehearsal = q.donation, q.received, q.source, book == ledger.Rehearsal
-	if err := q.s.deps.Publisher.PublishRequest(book, r); err != nil {
+	r.Trace = q.s.handOver(&q.tracing)
+	q.tracing.published = q.s.now()
+	err := q.s.deps.Publisher.PublishRequest(book, r)
+	q.tracing.settled = q.s.now()
+	if err != nil {
 		kind := problem.Of(err)
 		if kind == problem.Internal {
 			// An error that nobody foresaw does not prove that nothing was stored.
@@ -257,6 +265,9 @@ func (q *wish) accept() {
 	q.s.answer(q.ctx, fasthttp.StatusAccepted, jsonType, b)
 	q.ctx.Response.Header.SetCanonical(locationName, []byte(url))
 }
+
+// record records the wish's spans once it is answered.
+func (q *wish) record() { q.s.record(q.ctx, &q.tracing, q.route, q.donation, q.begun) }
 
 func (q *wish) refuse(p *problem.Problem) {
 	p.Instance = q.instance()

@@ -24,6 +24,8 @@ type scratch struct {
 	source    uint64
 	rehearsal bool // the rehearsal credential was presented
 
+	tracing tracing
+
 	id          ingest.ID
 	fingerprint ingest.Fingerprint
 	book        ledger.Book

@@ -23,6 +23,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/ingest/problem"
+	"spillway/ingest/trace"
 )
 
 // Path is where the handler is meant to be.
@@ -54,6 +55,8 @@ type Deps struct {
 	// to body.
 	Store func(ctx context.Context, eventID string, body []byte) error
 	Log   *slog.Logger
+	// Tracer records the spans of some events; nil for none.
+	Tracer *trace.Tracer
 	// Registerer may be nil.
 	Registerer prometheus.Registerer
 	// InsideMax bounds events inside at once; 0 means 64.
@@ -139,9 +142,28 @@ func (e *Endpoint) Handle(ctx *fasthttp.RequestCtx) {
 		e.refuse(ctx, resultFailed, problem.Problem{Kind: problem.NotReady, Detail: "The event could not be stored; send it again later."})
 		return
 	}
-	e.metrics.seconds.Observe(time.Since(began).Seconds())
+	ended := time.Now()
+	e.metrics.seconds.Observe(ended.Sub(began).Seconds())
+	e.trace(id, began, ended)
 	e.metrics.results[resultStored].Inc()
 	ctx.SetStatusCode(fasthttp.StatusOK)
+}
+
+// trace records the taking of an event that is stored, in a trace that its ID names:
+// whoever applies it links to that.
+func (e *Endpoint) trace(id string, began, ended time.Time) {
+	if !e.deps.Tracer.On() {
+		return
+	}
+	if c := trace.Event(id); e.deps.Tracer.Samples(c.Trace) {
+		const route = "POST " + Path
+		e.deps.Tracer.Record(trace.Span{
+			Context: c, Name: route, Kind: trace.Server, Start: began, End: ended,
+			Attributes: []trace.Attribute{
+				trace.Text(trace.HTTPMethod, fasthttp.MethodPost), trace.Text(trace.HTTPRoute, Path), trace.Number(trace.HTTPStatus, fasthttp.StatusOK),
+			},
+		})
+	}
 }
 
 func (e *Endpoint) refuse(ctx *fasthttp.RequestCtx, why result, p problem.Problem) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"time"
 
 	"spillway/ingest"
 	"spillway/ingest/envelope"
@@ -21,6 +22,8 @@ type batch struct {
 	requests  []*envelope.Request  // donors' further wishes, in the order of the stream
 	rejected  []ledger.Rejected    // what cannot be read
 	dropped   int                  // the same content again
+	traced    []traced             // at most trace.LinksMax, in the order of the stream
+	untold    int                  // traced ones beyond
 }
 
 func newBatch() *batch { return &batch{seen: map[ingest.ID]*envelope.Donation{}} }
@@ -47,8 +50,10 @@ func (b *batch) add(book ledger.Book, stream string, m Message) {
 			reject(index, raw, ledger.ReasonRefused, "record of the other book")
 		case r.Request != nil:
 			b.requests = append(b.requests, r.Request)
+			b.follow(r.Request.Donation, time.Time{}, r.Request.Trace)
 		default:
 			b.place(r.Donation)
+			b.follow(r.Donation.ID, r.Donation.ReceivedAt, r.Donation.Trace)
 		}
 	})
 	switch {

@@ -33,6 +33,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"spillway/ingest/trace"
 	"spillway/ledger"
 	"spillway/ledger/backoff"
 )
@@ -182,6 +183,8 @@ type Deps struct {
 	SlotOnly bool
 	Store    Store
 	Frames   Frames
+	// Tracer records the spans of batches with a traced donation in them; nil for none.
+	Tracer *trace.Tracer
 	// Registerer receives the metrics; nil for none. Those of SlotOnly are the slot's,
 	// their names with the prefix "payments_", so that both kinds share a process.
 	Registerer prometheus.Registerer
@@ -197,6 +200,7 @@ type Consumer struct {
 	frames  Frames
 	log     *slog.Logger
 	metrics *metrics
+	tracer  *trace.Tracer
 	moves   *moves
 	// slotOnly is Deps.SlotOnly.
 	slotOnly bool
@@ -228,6 +232,7 @@ func New(config Config, deps Deps) (*Consumer, error) {
 		frames:   deps.Frames,
 		log:      deps.Log.With("book", deps.Book.String()),
 		metrics:  newMetrics(deps.Registerer, deps.Book, deps.SlotOnly),
+		tracer:   deps.Tracer,
 		moves:    newMoves(),
 		changed:  make(chan struct{}),
 	}, nil

@@ -93,7 +93,7 @@ func (m *metrics) recorded(c ledger.Counts) {
 func (m *metrics) settled(b *batch, took time.Duration) {
 	m.repeats.Add(float64(b.dropped))
 	m.batchDonations.Observe(float64(b.records))
-	m.batchSeconds.Observe(took.Seconds())
+	b.observe(m.batchSeconds, took)
 }
 
 // watchLoop asks now and then for what only the database and the broker know.

@@ -78,7 +78,9 @@ func (s *settlement) run(ctx context.Context) error {
 			c.metrics.ackFailures.Inc() // it will come again, as a repeat
 		}
 	}
-	c.metrics.settled(b, time.Since(began))
+	ended := time.Now()
+	c.metrics.settled(b, ended.Sub(began))
+	s.lane.trace(b, began, ended)
 	return nil
 }
 
@@ -103,6 +105,7 @@ func (s *settlement) record(ctx context.Context, donations, repeats []*envelope.
 	if err := s.quarantine(ctx, []ledger.Rejected{culprit}); err != nil {
 		return err
 	}
+	s.batch.untrace(donations[0].ID)
 	if len(repeats) > 0 { // with the first gone, the second is the first
 		return s.record(ctx, repeats[:1], repeats[1:])
 	}

@@ -262,7 +262,7 @@ func (a *applier) try(ctx context.Context, facts []payments.Fact, results []resu
 // committed counts what was committed, raises alarms, and tells waiting donors.
 func (a *applier) committed(ctx context.Context, facts []payments.Fact, outcomes []payments.Outcome, took time.Duration) {
 	d := a.desk
-	d.metrics.applySeconds.Observe(took.Seconds())
+	d.s.observe(d.metrics.applySeconds, took, d.s.example(facts))
 	d.metrics.applyFacts.Observe(float64(len(facts)))
 	var changed []payments.Outcome
 	for i, o := range outcomes {

@@ -163,7 +163,10 @@ func (d *desk) call(ctx context.Context, c *payments.Charge, lapses time.Time) {
 		kind, endpoint, answer = "charge", endpointIntents, d.charge(ctx, c)
 	}
 	d.hook(AnswerReceived, c.Donation)
-	d.metrics.call(kind, answer, time.Since(began))
+	tracing := called{charge: c, kind: kind, outcome: outcome(answer), began: began, ended: time.Now()}
+	d.metrics.calls.WithLabelValues(kind, tracing.outcome).Inc()
+	d.s.observe(d.metrics.callSeconds, tracing.ended.Sub(began), c.Donation)
+	defer func() { d.traceCall(tracing) }()
 	if kind == "charge" && !clean && answer.Intent != nil && answer.Intent.Status == payments.IntentRequiresAction {
 		// The answer to a repeat is the first one, from the processor's memory of the key.
 		// The donor may have failed since, and the event that told so has gone by: it
@@ -189,6 +192,7 @@ func (d *desk) call(ctx context.Context, c *payments.Charge, lapses time.Time) {
 	case results[0].Verdict == payments.NotYet || results[0].Verdict == payments.NotOurs:
 		d.log.Error("an answer to a call whose donation is gone", "donation", uuid(c.Donation), "attempt", c.AttemptNo)
 	}
+	tracing.booked = time.Now()
 	d.hook(ResultCommitted, c.Donation)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"spillway/campaigns"
+	"spillway/ingest/trace"
 	"spillway/ledger"
 	"spillway/ledger/journal"
 	"spillway/ledger/payments"
@@ -21,6 +22,8 @@ type Deps struct {
 	Processor Processor
 	// Webhooks are the processor's events as the endpoint stored them.
 	Webhooks Source
+	// Tracer records the spans of charges and events of traced donations; nil for none.
+	Tracer *trace.Tracer
 	// Registerer receives the metrics; nil for none.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger // slog.Default when nil

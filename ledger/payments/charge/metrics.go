@@ -138,8 +138,11 @@ func outcome(a payments.Answer) string {
 	case a.Kind == payments.Definite:
 		return "refused"
 	}
-	return "unknown"
+	return unknownOutcome
 }
+
+// unknownOutcome is the outcome of a call that nobody knows.
+const unknownOutcome = "unknown"
 
 func refundWord(s payments.RefundStatus) string {
 	switch s {

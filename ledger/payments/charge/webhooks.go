@@ -116,6 +116,12 @@ func (s *Service) webhooks(ctx context.Context, messages []Message) ([]word, err
 	if err != nil {
 		return nil, err
 	}
+	if s.deps.Tracer.On() {
+		ended := s.deps.Now()
+		for i := range events {
+			s.traceEvent(&events[i], of[events[i].ID].StoredAt, ended)
+		}
+	}
 	for id, why := range refused {
 		if err := s.desks[0].setAside(ctx, s.rejected(of[id], ledger.ReasonRefused, why)); err != nil {
 			return nil, err

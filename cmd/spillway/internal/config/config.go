@@ -96,9 +96,10 @@ type Up struct {
 	NoInstall   bool   `help:"Never install Postgres, only say how."`
 	NoLedger    bool   `help:"Leave recording to 'spillway ledger' processes beside this one."`
 	NoPayments  bool   `help:"Leave charging to 'spillway payments' processes beside this one; the simulator, when no key is given, still runs here."`
-	NoAdmin     bool   `help:"Leave the console to 'spillway admin' processes beside this one."`
-	Demo        bool   `help:"Open the demo giving day in the database of --database-url too, and charge at a simulator when no key is given. With the private database both is always so."`
-	Quiet       bool   `help:"No progress and no banner."`
+	Tracing
+	NoAdmin bool `help:"Leave the console to 'spillway admin' processes beside this one."`
+	Demo    bool `help:"Open the demo giving day in the database of --database-url too, and charge at a simulator when no key is given. With the private database both is always so."`
+	Quiet   bool `help:"No progress and no banner."`
 }
 
 // Ingest is the configuration of a front-end.
@@ -111,6 +112,7 @@ type Ingest struct {
 	Webhooks
 	Pages
 	Cards
+	Tracing
 }
 
 // Ledger is the configuration of a ledger process.
@@ -119,6 +121,7 @@ type Ledger struct {
 	Broker
 	Topology
 	Database
+	Tracing
 }
 
 // Secrets is the configuration of the command that makes a secrets file.

@@ -96,6 +96,7 @@ type Payments struct {
 	Database
 	Processor
 	Webhooks
+	Tracing
 }
 
 // Pace is the configuration of the commands that look at the pace and change it.

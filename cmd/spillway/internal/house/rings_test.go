@@ -69,6 +69,7 @@ var spillway = rules{
 		"campaigns",
 		"campaigns/access",
 		"ingest",
+		"ingest/trace",
 	},
 	rings: map[string]ring{
 		"ingest/envelope":  contracts,
@@ -121,6 +122,7 @@ var spillway = rules{
 		"campaigns/status/meter":      services,
 
 		"ingest/broker":                     adapters,
+		"ingest/trace/otlp":                 adapters, // to a collector
 		"ledger/postgres":                   adapters,
 		"ledger/payments/stripe":            adapters,
 		"ledger/payments/postgres":          adapters,
@@ -154,6 +156,8 @@ var spillway = rules{
 		"github.com/stripe/stripe-go/v76":         {"ledger/payments/stripe"},
 		"github.com/alecthomas/kong":              {"cmd/..."},
 		"google.golang.org/protobuf":              {"ingest/envelope", "ingest/keyring", "campaigns/wire"},
+		"google.golang.org/protobuf/proto":        {"ingest/trace/otlp"}, // our own formats are by hand
+		"go.opentelemetry.io/proto/slim/otlp":     {"ingest/trace/otlp"},
 		"github.com/go-json-experiment/json":      {"*/httpapi", "ingest/problem", "campaigns/console/...", "loadtest/..."},
 		"github.com/boombuler/barcode":            {"campaigns/web", "campaigns/console/people"},
 		"github.com/HdrHistogram/hdrhistogram-go": {"loadtest/..."},
