@@ -71,6 +71,7 @@ type somebody struct {
 // keys of every scope, those who are bound to one campaign, and nobody: what the route
 // says that it needs is what decides.
 func TestConsole_EveryRouteOfEverySectionIsBehindTheDoor(t *testing.T) {
+	t.Parallel()
 	o := openOffice(t)
 	base := "http://" + o.listener.Addr().String()
 	var walkers []somebody
@@ -176,6 +177,7 @@ func TestConsole_EveryRouteOfEverySectionIsBehindTheDoor(t *testing.T) {
 
 // What programs may ask stands in the contract.
 func TestConsole_HeadlessRoutesStandInTheContract(t *testing.T) {
+	t.Parallel()
 	o := openOffice(t)
 	spec := openapitest.Load(t)
 	found := 0
@@ -197,6 +199,7 @@ func TestConsole_HeadlessRoutesStandInTheContract(t *testing.T) {
 // The first owner gets in by the link that up makes, once, and others by the command
 // line.
 func TestUser_LinksOpenTheConsole(t *testing.T) {
+	t.Parallel()
 	o := openOffice(t)
 	link, err := o.invite(t.Context())
 	if err != nil || !strings.HasPrefix(link, o.url()+"/link/") {
@@ -280,6 +283,7 @@ func post(t *testing.T, to string, form url.Values) *http.Request {
 // up says where the console is, and how the first owner gets in, to people and to
 // programs.
 func TestUp_TellsWhereTheConsoleIs(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	all := launch(t, upArgs(dir)...)
 	var run onebox.Run

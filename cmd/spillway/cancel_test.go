@@ -31,6 +31,7 @@ func (h *holder) cancels() {
 //
 // Traces go to a collector that never answers, which nobody notices.
 func TestUp_WhoCancelsFirstIsNotCharged(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir, "--trace-endpoint", hangingCollector(t), "--trace-part", "1")
 	url := run.HTTPURL

@@ -10,6 +10,7 @@ import (
 )
 
 func TestOpenDemo_OpensAndExtendsWhatIsStillItsOwn(t *testing.T) {
+	t.Parallel()
 	url := pgtest.URL(t)
 	if err := migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
@@ -91,6 +92,7 @@ func TestOpenDemo_OpensAndExtendsWhatIsStillItsOwn(t *testing.T) {
 
 // A data folder of an earlier build has the day by its slug alone, and its campaigns.
 func TestOpenDemo_NamesTheDayOfAnEarlierBuild(t *testing.T) {
+	t.Parallel()
 	url := pgtest.URL(t)
 	if err := migrate(t.Context(), url); err != nil {
 		t.Fatal(err)

@@ -48,11 +48,12 @@ type child struct {
 // launch starts the program. Whatever the test forgets is killed at its end.
 func launch(t *testing.T, args ...string) *child {
 	t.Helper()
-	return start(t, nil, args...)
+	return start(t, nil, nil, args...)
 }
 
-// start is launch with somebody who reads along what it says; nil for nobody.
-func start(t *testing.T, along io.Writer, args ...string) *child {
+// start is launch with more of an environment, and with somebody who reads along what
+// it says; nil for nobody.
+func start(t *testing.T, environment []string, along io.Writer, args ...string) *child {
 	t.Helper()
 	c := &child{t: t, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
 	for _, kv := range os.Environ() {
@@ -62,6 +63,7 @@ func start(t *testing.T, along io.Writer, args ...string) *child {
 	}
 	// What it keeps for its user, such as the pages of rehearsals, goes when the test goes.
 	c.cmd.Env = append(c.cmd.Env, asSpillway+"=yes", "XDG_CACHE_HOME="+t.TempDir())
+	c.cmd.Env = append(c.cmd.Env, environment...) // the last of a name counts
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	if along != nil {
 		c.cmd.Stderr = io.MultiWriter(along, &c.stderr)
@@ -245,6 +247,7 @@ func wantTotal(t *testing.T, url string, donations int64) {
 }
 
 func TestUp_ADonationIsRecordedOnceAndSurvivesEverything(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 	first := give(t, run.HTTPURL, "an-idempotency-key-of-a-test")
@@ -290,6 +293,7 @@ func TestUp_ADonationIsRecordedOnceAndSurvivesEverything(t *testing.T) {
 }
 
 func TestUp_PostgresDiesAndDonorsNoticeNothing(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 	give(t, run.HTTPURL, "before-the-database-died")
@@ -312,6 +316,7 @@ func TestUp_PostgresDiesAndDonorsNoticeNothing(t *testing.T) {
 }
 
 func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 
@@ -332,6 +337,7 @@ func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
 }
 
 func TestUp_ASignalWhileStartingLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up := launch(t, upArgs(dir)...)
 	eventually(t, func() error { // somewhere in the middle
@@ -352,6 +358,7 @@ func TestUp_ASignalWhileStartingLeavesNothingBehind(t *testing.T) {
 }
 
 func TestUp_DrainsAtTheFirstSignalAndObeysTheSecond(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir, "--drain-wait", "1h")
 	if err := up.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -388,6 +395,7 @@ func TestUp_DrainsAtTheFirstSignalAndObeysTheSecond(t *testing.T) {
 }
 
 func TestRoles_AsProcessesOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	engines, run := startUp(t, dir, "--no-ledger")
 	ledger := launch(t, "ledger", "--nats-url", run.NATSURL, "--database-url", run.DatabaseURL)
@@ -503,6 +511,7 @@ func TestSecrets_WritesAFileOnce(t *testing.T) {
 }
 
 func TestMigrate_TwiceIsOnce(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

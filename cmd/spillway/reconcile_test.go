@@ -59,6 +59,7 @@ func (d *day) chargeOf(h *holder) string {
 // cheque and a correction. All of it is in both books, and a cent that is in one of
 // them alone is found.
 func TestReconcile_ADayToTheCent(t *testing.T) {
+	t.Parallel()
 	d := openDay(t)
 	a, b := demoCampaigns[0].slug, demoCampaigns[1].slug
 	by := []string{"--actor", "ann", "--reason", "=HYPERLINK(1)"}
@@ -159,6 +160,7 @@ func (d *day) payout(kept *holder) {
 
 // A payment that is in one book alone is named, whichever book it is.
 func TestReconcile_FindsAPaymentMissingFromEitherSide(t *testing.T) {
+	t.Parallel()
 	d := openDay(t)
 	kept := d.basket("a-basket-that-is-lost-in-1")
 	d.agrees()

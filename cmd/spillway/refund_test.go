@@ -130,6 +130,7 @@ func (d *day) wantOwed(first, second int64) {
 
 // Whole, in part, by lines, and twice; and every refusal in words.
 func TestRefund(t *testing.T) {
+	t.Parallel()
 	d := openDay(t)
 	by := []string{"--actor", "ann", "--reason", "the donor called"}
 	refund := func(args ...string) []string { return append(append([]string{"refund"}, args...), by...) }
@@ -190,6 +191,7 @@ func TestRefund(t *testing.T) {
 // With nobody there to carry it out, a refund is stored, and says so; asked again it is
 // the same one.
 func TestRefund_IsNotKnownYetWithoutPayments(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir, "--no-payments")
 	d := &day{t, dir, up, run}

@@ -16,10 +16,11 @@ import (
 // TestCapacity_ARunningInstallation searches between rates that any machine holds: what
 // is judged is the way, not the speed.
 func TestCapacity_ARunningInstallation(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	startUp(t, dir)
 	file := filepath.Join(t.TempDir(), "capacity.json")
-	c := launch(t, "rehearse", "capacity", "--data", dir, "--trial", "500ms", "--budget", "1m", "--start", "20", "--most", "40", "--ack-p99", "20s", "--staleness-p99", "20s",
+	c := launch(t, "rehearse", "capacity", "--data", dir, "--trial", "500ms", "--budget", "20s", "--precision", "50%", "--start", "20", "--most", "40", "--ack-p99", "20s", "--staleness-p99", "20s",
 		"--drain", "20s", "--campaigns", "3", "--watchers", "2", "--expect", "1000", "--day-at", "2026-12-01", "--json", file)
 	status := c.wait()
 	content, err := os.ReadFile(file)
@@ -63,6 +64,7 @@ func TestCapacity_ARunningInstallation(t *testing.T) {
 }
 
 func TestCapacity_TakesItsLevelsFromAScenario(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "own.yaml")
 	text := "name: own\narrivals: {replay: day.csv.gz, donors: 3}\ncampaigns: {count: 7, hot: 40%}\ndonors: {baskets: 10%}\n" +
 		"levels: {ack_p99: 100ms, errors: 0%, staleness_p99: 3s, drain: 4s}\n"

@@ -162,7 +162,7 @@ func TestRehearse_EveryEventWithTenTimesItsDonors(t *testing.T) {
 // rehearseEvent rehearses one event and says in a line what came of it.
 func rehearseEvent(t *testing.T, file string, speed float64, gifts int64) {
 	into := filepath.Join(t.TempDir(), "report.json")
-	c := start(t, os.Stderr, "rehearse", "--replay", file, "--donors", strconv.Itoa(eventDonors), "--speed", strconv.FormatFloat(speed, 'f', 3, 64),
+	c := start(t, nil, os.Stderr, "rehearse", "--replay", file, "--donors", strconv.Itoa(eventDonors), "--speed", strconv.FormatFloat(speed, 'f', 3, 64),
 		"--pace", strconv.Itoa(pacesLifted), "--json", into, "--html", strings.TrimSuffix(into, jsonSuffix)+pageSuffix)
 	<-c.done
 	content, err := os.ReadFile(into)

@@ -19,8 +19,14 @@ import (
 // rehearseOnce runs the command to its end and reads its report.
 func rehearseOnce(t *testing.T, args ...string) (int, loadtest.Report, *child) {
 	t.Helper()
+	return rehearseIn(t, nil, args...)
+}
+
+// rehearseIn is rehearseOnce with more of an environment.
+func rehearseIn(t *testing.T, environment []string, args ...string) (int, loadtest.Report, *child) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.json")
-	c := launch(t, append([]string{"rehearse", "--json", file}, args...)...)
+	c := start(t, environment, nil, append([]string{"rehearse", "--json", file}, args...)...)
 	status := c.wait()
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -34,11 +40,10 @@ func rehearseOnce(t *testing.T, args ...string) (int, loadtest.Report, *child) {
 }
 
 func TestRehearse_APrivateInstallationIsMadeProvenAndRemoved(t *testing.T) {
+	t.Parallel()
 	temporary := filepath.Dir(dataFolder(t)) // open to the database's user
-	t.Setenv("TMPDIR", temporary)
-	t.Setenv("XDG_CACHE_HOME", temporary)
-	t.Setenv("HOME", temporary) // where the cache is on macOS
-	status, report, c := rehearseOnce(t, "--rate", "200", "--for", "2s", "--declines", "10%", "--storms", "500ms/2s")
+	// On macOS the cache is in the home folder.
+	status, report, c := rehearseIn(t, []string{"TMPDIR=" + temporary, "XDG_CACHE_HOME=" + temporary, "HOME=" + temporary}, "--rate", "200", "--for", "2s", "--declines", "10%", "--storms", "500ms/2s")
 	if status != 0 || !report.Holds || report.Sending.Accepted != 400 || !report.Audit.Sums.Complete {
 		t.Errorf("status %d, %q, %+v", status, report.Failures, report.Sending)
 	}
@@ -109,6 +114,7 @@ func writeEvent(t *testing.T, rows int) string {
 }
 
 func TestRehearse_ARunningInstallation(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	_, run := startUp(t, dir)
 	event := writeEvent(t, 300)

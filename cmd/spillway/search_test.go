@@ -9,6 +9,7 @@ import (
 )
 
 func TestSearchCommands_ShowTheProjectionAndThrowItAwayWhenAsked(t *testing.T) {
+	t.Parallel()
 	url := pgtest.URL(t)
 	search := func(args ...string) (status int, out, err string) {
 		var stdout, stderr bytes.Buffer

@@ -18,6 +18,7 @@ import (
 // A process tells of every role that it runs, with their figures and why one is not
 // ready, and says goodbye.
 func TestReport_TellsOfEveryRole(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t)
 	heard := make(chan *status.Report, 64)
 	var wg sync.WaitGroup

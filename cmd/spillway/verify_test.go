@@ -50,6 +50,7 @@ func wantExamined(t *testing.T, report verify.Report, checks ...string) {
 }
 
 func TestVerify_ARunningAndAStoppedInstallation(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
 	var ids []string
@@ -147,6 +148,7 @@ func (e *wrongFindings) Error() string {
 }
 
 func TestVerify_SaysWhenItCannotLook(t *testing.T) {
+	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "data")
 	for _, c := range []struct {
 		args []string

@@ -16,6 +16,7 @@ import (
 
 // The viewers' process says how many came, and what they saw once its input ends.
 func TestViewers_TheAudienceSaysWhatItSaw(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for r.Context().Err() == nil {

@@ -32,6 +32,7 @@ func (s leased) Move(ctx context.Context, apply func(context.Context, ledger.Lea
 // A fee that no event told is learnt from the processor's list, and booked once; what
 // cannot be booked holds up nothing else.
 func TestWatch_LearnsWhatNoEventTold(t *testing.T) {
+	t.Parallel()
 	d := openDay(t)
 	gift := d.basket("a-basket-whose-fee-is-lost")
 	d.agrees()
