@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // patience is ample for a busy machine with the race detector: nothing here is a
 // matter of speed.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // child is a process of the program.
 type child struct {
