@@ -28,7 +28,7 @@ type operator struct {
 	transcript strings.Builder
 }
 
-// Operate has an operator at hand for the steps that follow: the scripts stop and start
+// newOperator has an operator at hand for the steps that follow: the scripts stop and start
 // roles and Postgres by asking it.
 func newOperator(ctx context.Context, t *Trial) *operator {
 	o := &operator{t: t}
@@ -49,7 +49,7 @@ func newOperator(ctx context.Context, t *Trial) *operator {
 		}
 		return nil
 	}))
-	mux.Handle("/stop-postgres", do(t.KillPostgres)) // it is lost
+	mux.Handle("/stop-postgres", do(t.StopPostgres)) // by its process alone: the script's environment names its folder too
 	mux.Handle("/start-postgres", do(t.Rig.StartPostgres))
 	o.hands = httptest.NewServer(mux)
 	for _, what := range []string{"STOP_ROLES", "START_ROLES", "STOP_POSTGRES", "START_POSTGRES"} {
@@ -117,9 +117,9 @@ func TestRunbook_RestoreFromBackup(t *testing.T) {
 	play(t, Scenario{
 		Name:  "runbook-restore-from-backup",
 		Fault: "Postgres lost with its data; deploy/runbooks/back-up.sh before, restore-from-backup.sh afterwards",
-		Load:  Load{RatePerSecond: 150, For: 40 * time.Second},
+		Load:  Load{RatePerSecond: 40, For: 20 * time.Second},
 		Script: func(t *Trial) []Step {
-			return []Step{t.StartTill(rig.Till{Processes: 2, PerSecond: 200, Faults: calmly}), t.BeginAfter("run", 1000), func(ctx context.Context) error {
+			return []Step{t.StartTill(rig.Till{Processes: 1, PerSecond: 100, Faults: calmly}), t.BeginAfter("run", 200), func(ctx context.Context) error {
 				o := newOperator(ctx, t)
 				defer o.hands.Close()
 				folder, err := t.Rig.ServersFolder("backups")
@@ -130,7 +130,7 @@ func TestRunbook_RestoreFromBackup(t *testing.T) {
 				if err := o.run(ctx, "back-up.sh", true, backup, "PRIMARY="+t.Rig.ServerURL()); err != nil {
 					return err
 				}
-				if err := t.Hold(10 * time.Second)(ctx); err != nil {
+				if err := t.Hold(4 * time.Second)(ctx); err != nil {
 					return err
 				}
 				if err := o.run(ctx, "restore-from-backup.sh", false, backup); err != nil {
@@ -149,9 +149,9 @@ func TestRunbook_PostgresLost(t *testing.T) {
 	play(t, Scenario{
 		Name:  "runbook-postgres-lost",
 		Fault: "the primary killed; deploy/runbooks/postgres-lost.sh",
-		Load:  Load{RatePerSecond: 150, For: 30 * time.Second},
+		Load:  Load{RatePerSecond: 40, For: 20 * time.Second},
 		Script: func(t *Trial) []Step {
-			return []Step{t.Replicate, t.StartTill(rig.Till{Processes: 2, PerSecond: 200, Faults: calmly}), t.Standby(true), t.BeginAfter("run", 1000), t.KillPostgres,
+			return []Step{t.Replicate, t.StartTill(rig.Till{Processes: 1, PerSecond: 100, Faults: calmly}), t.Standby(true), t.BeginAfter("run", 200), t.KillPostgres,
 				func(ctx context.Context) error {
 					o := newOperator(ctx, t)
 					defer o.hands.Close()
