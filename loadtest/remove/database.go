@@ -241,11 +241,12 @@ func (d *Database) known(ctx context.Context, slugs []string) (found []string, e
 	return found, err
 }
 
-// vacuum gives the room of the removed rows back to the system where it can.
-func (d *Database) vacuum(ctx context.Context, removed []Table) error {
+// vacuum gives the room of the removed rows back to the system where it can, of tables
+// that lost at least so many; the others are left to the server's own vacuum.
+func (d *Database) vacuum(ctx context.Context, removed []Table, least int64) error {
 	return d.connected(ctx, func(conn *pgx.Conn) error {
 		for _, t := range removed {
-			if t.Rows == 0 {
+			if t.Rows < least {
 				continue
 			}
 			if _, err := conn.Exec(ctx, "VACUUM "+t.Name); err != nil {

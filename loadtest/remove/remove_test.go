@@ -78,6 +78,7 @@ func removesRehearsalsAndNothingElse(t *testing.T, r *rig) {
 		t.Errorf("what is no rehearsal's differs:\n%s\nwas\n%s", after, before)
 	}
 	r.nothing()
+	r.must(deps.Database.vacuum(t.Context(), report.Removed, 1))
 	var text strings.Builder
 	if err := report.Write(&text); err != nil || !strings.Contains(text.String(), "Nothing else changed") {
 		t.Errorf("%s, %v", &text, err)
