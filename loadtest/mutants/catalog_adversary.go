@@ -178,7 +178,7 @@ var adversary = []Mutant{
 				New:  "		r.copy.timestamptz(time.Now())\n",
 			},
 		},
-		Check: Day{Breaks: []string{"I9"}, Named: true},
+		Check: Schedule{Scenario: ledgerAwayOverTheClosing.Scenario, Breaks: []string{"I9"}, Named: true},
 	},
 	{
 		Name:   "hours-by-the-second",
