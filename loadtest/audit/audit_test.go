@@ -291,11 +291,11 @@ func TestRun_EachDoctoredThingIsCaught(t *testing.T) {
 		}},
 
 		// I9
-		"received before the opening":     {"I9;I1", func(w *world) { shift(find(w, ref(gift.Opening, 2, 0)), -2*time.Second) }},
-		"received at the end":             {"I9;I1", func(w *world) { shift(find(w, ref(gift.Closing, 1, 0)), time.Second-trip/2) }},
-		"refused while open":              {"I9", func(w *world) { w.refuseOpen() }},
-		"accepted while closed":           {"I9;I1", func(w *world) { w.acceptClosed() }},
-		"a campaign opened before it was": {"I9;I1", func(w *world) { shift(find(w, row(1)), -3*time.Hour) }},
+		"received before the opening":     {"I9 every;I1", func(w *world) { shift(find(w, ref(gift.Opening, 2, 0)), -2*time.Second) }},
+		"received at the end":             {"I9 every;I1", func(w *world) { shift(find(w, ref(gift.Closing, 1, 0)), time.Second-trip/2) }},
+		"refused while open":              {"I9 answers", func(w *world) { w.refuseOpen() }},
+		"accepted while closed":           {"I9 answers;I1", func(w *world) { w.acceptClosed() }},
+		"a campaign opened before it was": {"I9 every;I1", func(w *world) { shift(find(w, row(1)), -3*time.Hour) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -36,7 +36,7 @@ func (o *opening) answered(k *key, an *record.Answer) {
 	delete(o.sent, an.Ref)
 	c := &o.campaigns[k.first.lines[0].Campaign]
 	from, to := o.clock.earliest(sent), o.clock.latest(an.At)
-	check := o.result.opening
+	check := o.result.edges
 	switch {
 	case an.Outcome == record.Refused && an.Code == conflictStatus:
 		check.Checked++

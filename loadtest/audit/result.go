@@ -126,8 +126,8 @@ type Result struct {
 	ClockLow  time.Duration `json:"clock_low_ns"`
 	ClockHigh time.Duration `json:"clock_high_ns"`
 
-	stored, unsent, refused, totals, raised, source, forward, ahead, truth, agree, repeats, opening, private *Check
-	balanced, booked, once, agreed, told, ended, least                                                       *Check // with Money
+	stored, unsent, refused, totals, raised, source, forward, ahead, truth, agree, repeats, opening, edges, private *Check
+	balanced, booked, once, agreed, told, ended, least                                                              *Check // with Money
 }
 
 // Holds tells whether no check is broken.
@@ -160,7 +160,8 @@ func newResult() *Result {
 	r.truth = add("I6", "every 202 given before as_of is inside the total, or has failed since")
 	r.agree = add("I6", "once drained, public totals are complete as of the last 202")
 	r.repeats = add("I8", "same key and content: one donation, one answer; other content: refused or a recorded conflict")
-	r.opening = add("I9", "opening and closing are judged by the front-end's receive time, [start, end)")
+	r.opening = add("I9", "every gift in the ledger was received while its campaign was open, [start, end)")
+	r.edges = add("I9", "answers around opening and closing are right by the front-end's receive time")
 	r.private = add("I10", "no personal data, card data or secret in a line of a log")
 	return r
 }

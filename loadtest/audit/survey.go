@@ -68,7 +68,7 @@ func (a *auditor) survey() error {
 	a.result.ClockLow, a.result.ClockHigh = a.clock.low, a.clock.high
 	if a.clock.crossed {
 		note := fmt.Sprintf("no one clock explains the answers (%v to %v ahead); judged by the more lenient end", a.clock.low, a.clock.high)
-		a.result.truth.Note, a.result.opening.Note = note, note
+		a.result.truth.Note, a.result.edges.Note = note, note
 	}
 	a.watch.close()
 	hash, err := hex.DecodeString(header.Hash)
