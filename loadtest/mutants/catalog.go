@@ -119,12 +119,12 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 		Edits: []Edit{
 			{
 				File: "ledger/consumer/lane.go",
-				Old:  "			b.add(l.c.book, l.shard.Stream, m)\n",
-				New: `			if last, ok := lastRecorded.Load(l.shard.Stream); ok && m.Sequence <= last.(uint64) {
-				_ = m.Handle.Ack() // a repeat
-				continue
-			}
-			b.add(l.c.book, l.shard.Stream, m)
+				Old:  "		b.add(l.c.book, l.shard.Stream, m)\n",
+				New: `		if last, ok := lastRecorded.Load(l.shard.Stream); ok && m.Sequence <= last.(uint64) {
+			_ = m.Handle.Ack() // a repeat
+			continue
+		}
+		b.add(l.c.book, l.shard.Stream, m)
 `,
 			},
 			{

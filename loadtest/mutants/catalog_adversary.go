@@ -228,8 +228,8 @@ var adversary = []Mutant{
 		Breaks: "no secret in a log: a confirmation token can be charged",
 		Edits: []Edit{{
 			File: "ledger/payments/charge/call.go",
-			Old:  "	d.metrics.call(kind, answer, time.Since(began))\n",
-			New:  "	d.metrics.call(kind, answer, time.Since(began))\n	d.log.Info(\"called\", \"donation\", uuid(c.Donation), \"params\", string(c.Params))\n",
+			Old:  "	d.s.observe(d.metrics.callSeconds, tracing.ended.Sub(began), c.Donation)\n",
+			New:  "	d.s.observe(d.metrics.callSeconds, tracing.ended.Sub(began), c.Donation)\n	d.log.Info(\"called\", \"donation\", uuid(c.Donation), \"params\", string(c.Params))\n",
 		}},
 		Check: Day{Breaks: []string{"I10"}, Named: true},
 	},
