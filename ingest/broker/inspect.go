@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -105,31 +106,46 @@ func (b *Broker) ShardsThere(ctx context.Context) (int, error) {
 // itself is not is ErrNoMessage, so that a scan of one message says whether it is
 // there. An error of visit ends the scan and is returned.
 //
+// It reads whichever copy the broker chooses, which may be behind; only the stream's
+// leader is believed that something is not stored.
+//
 // Errors: ErrNoMessage, ErrUnavailable, ctx's, visit's.
 func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, last uint64, visit func(sequence uint64, data []byte) error) error {
 	if first > last {
 		return nil
 	}
 	name := Stream(book, shard)
-	if err := b.visitOne(ctx, name, first, visit); err != nil || first == last {
+	found, data, err := b.storedFrom(ctx, name, first)
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && found != first {
+		return fmt.Errorf("%w: %d of %s", ErrNoMessage, first, name)
+	}
+	if err != nil {
+		return fmt.Errorf("read %d of %s: %w", first, name, err)
+	}
+	if err := visit(first, data); err != nil || first == last {
 		return err
 	}
-	t := &tail{b: b, stream: name, cursor: first,
-		handle: func(sequence uint64, m *nats.Msg) error {
-			if sequence > last {
-				return errScanned
-			}
-			if err := visit(sequence, m.Data); err != nil {
-				return err
-			}
-			if sequence == last {
-				return errScanned
-			}
-			return nil
-		},
-		idle: func() error { return errScanned }, // nothing more is stored
+	t := &tail{b: b, stream: name, cursor: first}
+	t.handle = func(sequence uint64, m *nats.Msg) error {
+		if sequence > last {
+			return errScanned
+		}
+		if err := visit(sequence, m.Data); err != nil {
+			return err
+		}
+		if sequence == last {
+			return errScanned
+		}
+		return nil
 	}
-	err := t.run(ctx)
+	t.idle = func() error { // asked again with every heartbeat
+		found, _, err := b.storedFrom(ctx, name, t.cursor+1)
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && found > last {
+			return errScanned
+		}
+		return nil // the copy is behind, or the leader away
+	}
+	err = t.run(ctx)
 	if errors.Is(err, errScanned) {
 		return nil
 	}
@@ -142,27 +158,31 @@ func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, l
 // errScanned ends a scan that is complete.
 var errScanned = errors.New("scanned")
 
-func (b *Broker) visitOne(ctx context.Context, name string, sequence uint64, visit func(sequence uint64, data []byte) error) error {
-	data, err := b.message(ctx, name, sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("%w: %d of %s", ErrNoMessage, sequence, name)
-	}
-	if err != nil {
-		return fmt.Errorf("read %d of %s: %w", sequence, name, err)
-	}
-	return visit(sequence, data)
-}
-
-func (b *Broker) message(ctx context.Context, name string, sequence uint64) ([]byte, error) {
+// storedFrom asks a stream's leader for the first message from a sequence on. Errors:
+// jetstream.ErrMsgNotFound, ErrUnavailable, ctx's.
+func (b *Broker) storedFrom(ctx context.Context, stream string, sequence uint64) (found uint64, data []byte, err error) {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
-	stream, err := b.js.Stream(ctx, name)
+	// Not the client's GetMsg: that reads directly from any copy.
+	m, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, sequence))
 	if err != nil {
-		return nil, unavailable(ctx, err)
+		return 0, nil, unavailable(ctx, err)
 	}
-	m, err := stream.GetMsg(ctx, sequence)
-	if err != nil {
-		return nil, unavailable(ctx, err)
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+			Data     []byte `json:"data"`
+		} `json:"message"`
 	}
-	return m.Data, nil
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, nil, fmt.Errorf("a message of %s: %w", stream, err)
+	}
+	if e := answer.Error; e != nil {
+		if e.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return 0, nil, jetstream.ErrMsgNotFound
+		}
+		return 0, nil, unavailable(ctx, e)
+	}
+	return answer.Message.Sequence, answer.Message.Data, nil
 }
