@@ -51,7 +51,7 @@ type commands struct {
 	Bench     benchCommand     `cmd:"" help:"Measure this machine against ceilings taken in the same run, and the project's bars."`
 	Viewers   viewersCommand   `cmd:"" help:"Measure what thousands of live viewers cost, and how old the totals are that they see."`
 	Stripesim stripesimCommand `cmd:"" help:"A stand-in for Stripe's API, with state, limits and faults, for rehearsals and tests."`
-	Broker    brokerCommand    `cmd:"" hidden:"" help:"The broker that is inside, as a process of its own, for rehearsals that break it."`
+	Broker    brokerCommand    `cmd:"" help:"Where the streams are on the brokers: look, and change copies and shards while everything runs."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Replay a giving day and prove that nothing acknowledged was lost or counted twice."`
 }
 

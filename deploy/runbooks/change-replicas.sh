@@ -1,0 +1,13 @@
+#!/bin/sh
+# Three copies of every stream in place of one, while donations go on.
+#
+#     SPILLWAY_NATS_URL=nats://operator:password@broker-1:4222,nats://operator:password@broker-2:4222 ./change-replicas.sh 3
+set -eu
+copies=${1:?how many copies: 1, 3 or 5}
+: "${SPILLWAY_NATS_URL:?the brokers, with the credentials of an operator}"
+
+echo "== before"
+spillway broker layout
+echo "== change, one stream after the other"
+spillway broker layout --replicas "$copies"
+echo "== every stream has its copies"

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Streams for more shards beside those that are there, while donations go on.
+#
+#     SPILLWAY_NATS_URL=nats://operator:password@broker-1:4222,nats://operator:password@broker-2:4222 ./change-shards.sh 3
+set -eu
+shards=${1:?how many shards, more than there are}
+: "${SPILLWAY_NATS_URL:?the brokers, with the credentials of an operator}"
+
+echo "== before"
+spillway broker layout
+echo "== make the streams"
+spillway broker layout --shards "$shards"

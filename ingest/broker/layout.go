@@ -1,0 +1,186 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spillway/ledger"
+)
+
+// Layout is where one stream is.
+type Layout struct {
+	Stream    string
+	Replicas  int    // as it is set
+	Leader    string // "" while nobody leads it, or on a server of no cluster
+	Copies    []Copy // beside the leader's
+	Bytes     uint64 // stored
+	BytesMost int64  // that may be
+}
+
+// Copy is one server's.
+type Copy struct {
+	Server string
+	// Current says that it has all that the leader has; Behind how many entries it lacks.
+	Current bool
+	Behind  uint64
+	// Silent is since when the leader has not heard of it.
+	Silent time.Duration
+}
+
+// Whole tells whether as many copies as are set have everything.
+func (l Layout) Whole() bool {
+	if l.Replicas == 1 {
+		return len(l.Copies) == 0
+	}
+	return l.Leader != "" && len(l.Copies) == l.Replicas-1 && !slices.ContainsFunc(l.Copies, func(c Copy) bool { return !c.Current })
+}
+
+// Layouts asks where every stream is, in order of names. Errors: ErrUnavailable, ctx's.
+func (b *Broker) Layouts(ctx context.Context) ([]Layout, error) {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	var all []Layout
+	list := b.js.ListStreams(ctx)
+	for info := range list.Info() {
+		l := Layout{Stream: info.Config.Name, Replicas: info.Config.Replicas, Bytes: info.State.Bytes, BytesMost: info.Config.MaxBytes}
+		if c := info.Cluster; c != nil {
+			l.Leader = c.Leader
+			for _, r := range c.Replicas {
+				l.Copies = append(l.Copies, Copy{Server: r.Name, Current: r.Current, Behind: r.Lag, Silent: r.Active})
+			}
+		}
+		all = append(all, l)
+	}
+	if err := list.Err(); err != nil {
+		return nil, fmt.Errorf("list streams: %w", unavailable(ctx, err))
+	}
+	return all, nil
+}
+
+// SetReplicas sets how many copies the broker keeps of every stream of ours, while
+// donations go on; one after the other, each waited for, so that no more than one stream
+// is copied at a time. progress is told before each. It may be called again after an
+// error: streams that are so already are left alone.
+//
+// Errors: ErrUnavailable; ctx's, when copies do not catch up; the broker's own, when it has
+// no servers, or no zones, for so many.
+func (b *Broker) SetReplicas(ctx context.Context, replicas int, progress func(stream string)) error {
+	if replicas < 1 || replicas > ReplicasMax {
+		return fmt.Errorf("%d replicas; 1 to %d are possible", replicas, ReplicasMax)
+	}
+	all, err := b.Layouts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range all {
+		if l.Replicas != replicas {
+			progress(l.Stream)
+			if err := b.updateStream(ctx, l.Stream, func(c *jetstream.StreamConfig) { c.Replicas = replicas }); err != nil {
+				return fmt.Errorf("%d copies of %s: %w", replicas, l.Stream, err)
+			}
+		}
+		if err := b.awaitWhole(ctx, l.Stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layoutPoll is how often copies that catch up are looked at.
+const layoutPoll = 200 * time.Millisecond
+
+// awaitWhole waits until every copy of a stream is there.
+func (b *Broker) awaitWhole(ctx context.Context, stream string) error {
+	tick := time.NewTicker(layoutPoll)
+	defer tick.Stop()
+	for {
+		all, err := b.Layouts(ctx)
+		if err == nil {
+			i := slices.IndexFunc(all, func(l Layout) bool { return l.Stream == stream })
+			if i >= 0 && all[i].Whole() {
+				return nil
+			}
+			err = fmt.Errorf("copies of %s are not complete yet", stream)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// ErrNoRoom says that existing streams hold too much to make room for more shards.
+var ErrNoRoom = errors.New("no room for more shards")
+
+// AddShards makes the streams of as many shards as Config says beside those that are there,
+// of both books, while donations go on. The room of all shards together stays: each existing stream gets
+// less of it, and never less than it needs. Nobody writes into the new ones before
+// front-ends are told, and nobody reads them before ledgers are: tell ledgers first.
+//
+// Errors: ErrNoRoom, nothing was changed; ErrTopology when there are more;
+// ErrUnavailable; ctx's.
+func (b *Broker) AddShards(ctx context.Context) error {
+	shards := b.cfg.Shards
+	there, err := b.ShardsThere(ctx)
+	if err != nil {
+		return err
+	}
+	if shards < there {
+		return fmt.Errorf("%d shards: there are %d, and what they hold is read by that number: %w", shards, there, ErrTopology)
+	}
+	storage, err := b.storageBytes(ctx)
+	if err != nil {
+		return err
+	}
+	// All are looked at before the first is changed.
+	type narrow struct {
+		stream    string
+		bytesMost int64
+	}
+	var narrower []narrow
+	for _, book := range ledger.Books {
+		for shard := range there {
+			info, err := b.streamInfoWithin(ctx, Stream(book, shard))
+			if err != nil {
+				return fmt.Errorf("stream %s: %w", Stream(book, shard), err)
+			}
+			most := b.donationStream(book, shard, storage).MaxBytes
+			if info.Config.MaxBytes <= most {
+				continue
+			}
+			// A bound below what is stored might make the broker remove some of it.
+			if float64(info.State.Bytes) > float64(most)*fullPercent/100 {
+				return fmt.Errorf("%w: %s holds %d bytes and would have room for %d; give the broker a larger max_file first", ErrNoRoom, Stream(book, shard), info.State.Bytes, most)
+			}
+			narrower = append(narrower, narrow{Stream(book, shard), most})
+		}
+	}
+	for _, n := range narrower {
+		if err := b.updateStream(ctx, n.stream, func(c *jetstream.StreamConfig) { c.MaxBytes = n.bytesMost }); err != nil {
+			return fmt.Errorf("room of %s: %w", n.stream, err)
+		}
+	}
+	return b.EnsureTopology(ctx)
+}
+
+// updateStream changes an existing stream's settings, and nothing else of them.
+func (b *Broker) updateStream(ctx context.Context, stream string, change func(*jetstream.StreamConfig)) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	info, err := b.streamInfo(ctx, stream)
+	if err != nil {
+		return unavailable(ctx, err)
+	}
+	next := info.Config
+	change(&next)
+	if _, err := b.js.UpdateStream(ctx, next); err != nil {
+		return unavailable(ctx, err)
+	}
+	return nil
+}
