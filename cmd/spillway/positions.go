@@ -52,8 +52,9 @@ func notePositions(ctx context.Context, book *ledgerdb.Book, log *slog.Logger, f
 	}
 }
 
-// awaitSound returns nil once the database has been seen to hold everything that its
-// slots have told the world. While it cannot be asked it waits. Errors: the database is
+// awaitSound returns nil once the database has been seen to have this build's tables, and
+// to hold everything that its slots have told the world: nothing is recorded, called or
+// counted before. While it cannot be asked it waits. Errors: the database is
 // older (ledgerdb.ErrBehind), with what to do about it; nil when ctx ends.
 func awaitSound(ctx context.Context, db *ledgerdb.DB, b *broker.Broker, log *slog.Logger) error {
 	for said := false; ; {
@@ -73,12 +74,15 @@ func awaitSound(ctx context.Context, db *ledgerdb.DB, b *broker.Broker, log *slo
 	}
 }
 
-// sound compares the donors' book with what its slots have told the world, which is read
+// sound looks at the schema, and compares the donors' book with what its slots have told the world, which is read
 // first: what was told by then was committed by then. A rehearsal's book may be removed,
 // and is not looked at.
 func sound(ctx context.Context, db *ledgerdb.DB, b *broker.Broker) error {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
+	if err := db.Migrated(ctx); err != nil {
+		return err
+	}
 	told, err := b.Snapshots(ctx)
 	if err != nil {
 		return err

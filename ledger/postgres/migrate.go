@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"embed"
+	"fmt"
 
 	"spillway/ledger"
 	"spillway/ledger/postgres/migration"
+	"spillway/ledger/postgres/session"
 )
 
 //go:embed migrations/*.sql
@@ -26,4 +28,25 @@ func (db *DB) Migrate(ctx context.Context) error {
 		return err
 	}
 	return db.grant(ctx)
+}
+
+var schemaVersionSQL = statement("schema_version")
+
+// Migrated returns nil when all books' schemas have every migration of this build; newer
+// ones do no harm. Errors: ledger.ErrUnavailable, with what to do when one is missing.
+func (db *DB) Migrated(ctx context.Context) error {
+	wanted, err := migration.Latest(migrationFiles)
+	if err != nil {
+		return err
+	}
+	for _, book := range ledger.Books {
+		var at int64
+		if err := db.books[book].control.QueryRow(ctx, schemaVersionSQL).Scan(&at); err != nil {
+			return sorted("ask for the schema's version", err)
+		}
+		if at < wanted {
+			return fmt.Errorf("schema %s is at migration %d of %d: %w: %w", book.Schema(), at, wanted, ledger.ErrUnavailable, session.ErrSchema)
+		}
+	}
+	return nil
 }

@@ -86,6 +86,48 @@ func TestMigrate_WhatWasRecordedBeforePaymentsIsDue(t *testing.T) {
 	}
 }
 
+// A build tells that its tables are not there yet, and does not mind newer ones.
+func TestMigrated(t *testing.T) {
+	url := pgtest.URL(t)
+	db, err := postgres.Open(postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	missing := func(when string) {
+		t.Helper()
+		if err := db.Migrated(t.Context()); !errors.Is(err, ledger.ErrUnavailable) || !strings.Contains(err.Error(), "spillway migrate") {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	missing("before the first migration")
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, url)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, book := range ledger.Books {
+		if err := db.Migrated(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		table := book.Schema() + ".goose_db_version"
+		exec("CREATE TABLE newest AS SELECT * FROM " + table + " WHERE version_id = (SELECT max(version_id) FROM " + table + ")")
+		exec("DELETE FROM " + table + " WHERE id = (SELECT id FROM newest)")
+		missing("without the newest migration of the " + book.String() + " book")
+		exec("INSERT INTO " + table + " OVERRIDING SYSTEM VALUE SELECT * FROM newest")
+		exec("DROP TABLE newest")
+	}
+	exec("INSERT INTO " + ledger.Live.Schema() + ".goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	if err := db.Migrated(t.Context()); err != nil {
+		t.Errorf("a newer schema: %v", err)
+	}
+}
+
 func TestMigrate_BooksAreApart(t *testing.T) {
 	db, url := open(t)
 	live, lease := leased(t, db)

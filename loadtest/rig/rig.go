@@ -138,8 +138,12 @@ func (r *Rig) directURL() string { return "http://" + r.address }
 // OpsURL is the metrics' address of `up` or ingest.
 func (r *Rig) OpsURL() string { return "http://" + r.opsAddress }
 
-// Programs are what the rig was made with.
+// Programs are what the rig starts.
 func (r *Rig) Programs() Programs { return r.programs }
+
+// Use has the rig start these programs from now on; what runs goes on. Not while
+// something is being started.
+func (r *Rig) Use(p Programs) { r.programs = p }
 
 // LogPath is the file of what a role, or a tool, says.
 func (r *Rig) LogPath(role string) string { return filepath.Join(r.Dir, "logs", role) }

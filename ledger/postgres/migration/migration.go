@@ -82,3 +82,21 @@ func apply(ctx context.Context, config *pgx.ConnConfig, files fs.FS) (err error)
 	_, err = provider.Up(ctx)
 	return err
 }
+
+// Latest is the number of the newest of the migrations in files/migrations. Errors: files
+// that goose would not read.
+func Latest(files fs.FS) (int64, error) {
+	names, err := fs.Glob(files, "migrations/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list migrations: %w", err)
+	}
+	var latest int64
+	for _, name := range names {
+		number, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("list migrations: %w", err)
+		}
+		latest = max(latest, number)
+	}
+	return latest, nil
+}

@@ -9,6 +9,9 @@ import (
 	"spillway/ledger"
 )
 
+// ErrSchema is what to do about a table, a column or a function that is not there.
+var ErrSchema = errors.New("the schema is older than this version: run 'spillway migrate'")
+
 // Sorted gives err, of doing what, the meaning that a caller decides on:
 // *ledger.PoisonError when the data is at fault, ledger.ErrUnavailable when time
 // heals it, and err itself when nobody knows.
@@ -25,6 +28,11 @@ func Sorted(what string, err error) error {
 		// that broke in the middle. None of them is the data's fault.
 		return fmt.Errorf("%s: %w: %w", what, ledger.ErrUnavailable, err)
 	}
+	switch pg.Code {
+	case "3F000", "42P01", "42703", "42883": // no such schema, table, column, function
+		// Time heals it too: processes are started in any order.
+		return fmt.Errorf("%s: %w: %w: %w", what, ledger.ErrUnavailable, ErrSchema, err)
+	}
 	if len(pg.Code) == 5 {
 		switch pg.Code[:2] {
 		case "22", // data exception: a value out of range, bytes that are no text
@@ -36,9 +44,9 @@ func Sorted(what string, err error) error {
 			"26", // prepared statement unknown: the pooler gave another session
 			"28", // authorisation
 			"3D", // database does not exist
-			"3F", // schema does not exist: not migrated yet
+			"3F", // schema
 			"40", // serialization failure, deadlock
-			"42", // table or right missing: not migrated yet
+			"42", // right missing: not migrated yet
 			"53", // out of disk, memory, connections
 			"55", // lock not available
 			"57", // shutdown, cancel, statement timeout

@@ -31,7 +31,7 @@ func TestSorted(t *testing.T) {
 		"22003": poison, "22021": poison, "23505": poison, "23514": poison, "23502": poison, "54000": poison,
 		"08006": unavailable, "40001": unavailable, "40P01": unavailable, "53100": unavailable, "53300": unavailable,
 		"55P03": unavailable, "57014": unavailable, "57P01": unavailable, "57P03": unavailable, "58030": unavailable,
-		"25006": unavailable, "26000": unavailable, "42P01": unavailable, "42501": unavailable, "XX000": unavailable, "XX002": unavailable,
+		"25006": unavailable, "26000": unavailable, "42P01": unavailable, "42703": unavailable, "42883": unavailable, "3F000": unavailable, "42501": unavailable, "XX000": unavailable, "XX002": unavailable,
 		"P0001": unknown, "21000": unknown, "99999": unknown, "": unknown,
 	} {
 		err := Sorted("record", fmt.Errorf("copy: %w", &pgconn.PgError{Code: code, Message: "bad", Detail: "Failing row contains (secret)."}))
@@ -40,6 +40,10 @@ func TestSorted(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error quotes the row: %v", code, err)
+		}
+		missing := strings.HasPrefix(code, "42") && code != "42501" || code == "3F000"
+		if strings.Contains(err.Error(), "spillway migrate") != missing {
+			t.Errorf("%s: %v", code, err)
 		}
 	}
 	for _, err := range []error{io.ErrUnexpectedEOF, context.DeadlineExceeded, context.Canceled, errors.New("closed pool")} {
