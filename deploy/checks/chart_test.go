@@ -167,6 +167,7 @@ func variants(t *testing.T) map[string][]string {
 	v := map[string][]string{
 		"as it is":  nil,
 		"rollout":   {"ingest: {rollout: {enabled: true}}"},
+		"traces":    {"traces: {endpoint: 'http://collector.tracing:4318'}"},
 		"jetstream": {"ledger: {lag: {source: nats-jetstream}}"},
 		"managed":   {"postgres: {mode: managed}\nnats: {enabled: false}\nbrokerCA: broker-ca\nnetwork: {brokerCIDRs: [10.1.0.0/24], databaseCIDRs: [10.2.0.4/32]}"},
 	}
@@ -356,12 +357,39 @@ func closed(p *networkingv1.NetworkPolicy) error {
 	return errors.Join(errs...)
 }
 
+// Traces leave the three roles that make them, and only where they are wanted.
+func TestChart_Traces(t *testing.T) {
+	for overlay, want := range map[string]int{"{}": 0, "traces: {endpoint: 'http://collector.tracing:4318'}": 3} {
+		named, open := 0, 0
+		for _, v := range manifests(t, overlay) {
+			switch o := v.(type) {
+			case *appsv1.Deployment:
+				for _, e := range o.Spec.Template.Spec.Containers[0].Env {
+					if e.Name == "SPILLWAY_TRACE_ENDPOINT" && e.Value == "http://collector.tracing:4318" {
+						named++
+					}
+				}
+			case *networkingv1.NetworkPolicy:
+				for _, rule := range o.Spec.Egress {
+					if rule.Ports[0].Port.IntValue() == 4318 && rule.To[0].NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] == "tracing" {
+						open++
+					}
+				}
+			}
+		}
+		if named != want || open != want {
+			t.Errorf("%s: %d roles are told where traces go, to %d the way is open, want %d", overlay, named, open, want)
+		}
+	}
+}
+
 // What must not be installed is refused, by the schema, by a template or by sound.
 func TestChart_Refuses(t *testing.T) {
 	for name, overlay := range map[string]string{
 		"a misspelt value":              "ledger: {minimum: 3}",
 		"a misspelt part":               "ingress: {min: 3}",
 		"one front-end":                 "ingest: {min: 1}",
+		"a collector by gRPC":           "traces: {endpoint: 'http://collector.tracing:4317'}",
 		"everybody a trusted proxy":     "network: {proxyCIDRs: [0.0.0.0/0]}",
 		"a secret in a variable":        "payments: {env: {SPILLWAY_STRIPE_KEY: sk_live_x}}",
 		"two copies":                    "replicas: 2",

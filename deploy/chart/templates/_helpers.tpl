@@ -141,6 +141,10 @@ spec:
         - {name: SPILLWAY_ADMIN_LISTEN, value: "0.0.0.0:8082"}
         - {name: SPILLWAY_ADMIN_TRUSTED_PROXY, value: {{ join "," $v.network.proxyCIDRs | quote }}}
         {{- end }}
+        {{- if and $v.traces.endpoint (has $role (list "ingest" "ledger" "payments")) }}
+        - {name: SPILLWAY_TRACE_ENDPOINT, value: {{ $v.traces.endpoint | quote }}}
+        - {name: SPILLWAY_TRACE_PART, value: {{ $v.traces.part | quote }}}
+        {{- end }}
         {{- range $name, $value := $conf.env }}
         - {name: {{ $name }}, value: {{ $value | quote }}}
         {{- end }}
