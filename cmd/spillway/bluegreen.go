@@ -21,15 +21,17 @@ type bluegreenCommand struct {
 	Steps    []int         `default:"1,5,25,50,100" placeholder:"N,..." help:"Shares of the new colour, in hundredths (${default})."`
 	Every    time.Duration `default:"30s" help:"How long each step is watched."`
 	Errors   percent       `default:"0.1%" placeholder:"PERCENT" help:"Share of failed requests at the new colour that ends the move (${default})."`
-	Slower   percent       `default:"50%" placeholder:"PERCENT" help:"How much slower it may answer in the mean than the old one; 5 ms where that is more (${default})."`
+	Slower   percent       `default:"50%" placeholder:"PERCENT" help:"How much its p99 of donating may be above the old one's; 5 ms where that is more (${default})."`
 	Requests int64         `default:"100" help:"Least requests in a step to judge it by."`
-	Check    string        `placeholder:"COMMAND" help:"Run after each step, by sh; a status other than 0 ends the move. Such as 'spillway verify'."`
+	Check    string        `placeholder:"COMMAND" help:"Run before the first step and after each, by sh, with TO_SERVERS naming the new colour's servers; a status other than 0 ends the move."`
 	Confirm  bool          `help:"Ask before every step but the first."`
 }
 
 // Help is shown by --help.
 func (bluegreenCommand) Help() string {
-	return `Both colours stand behind HAProxy, the new one with weight 0 (deploy/haproxy). Weights are moved by steps; after each the new colour's error share and mean response time are held against the levels, and the check is run. When a level breaks, a server goes down, the check fails, somebody says no, or Ctrl-C is pressed, donors are sent back to the old colour at once.
+	return `Both colours stand behind HAProxy, the new one with weight 0 (deploy/haproxy). Weights are moved by steps; after each the new colour's error share (tries that another server repeated count) and its p99 of donating are held against the levels, and the check is run. When a level breaks, a server goes down, the check fails, somebody says no, or Ctrl-C is pressed, donors are sent back to the old colour at once.
+
+The proxy cannot see whether what is accepted arrives. The check can: a short rehearsal against each server of the new colour itself, before the first donor comes to it. TO_SERVERS holds their addresses, http://host:port, separated by blanks.
 
 Exit status: 0 when all donors are at the new colour, 1 when they are at the old one again (the reason is said), 2 when nothing was moved, 3 when the weights could not be set back.
 
@@ -37,7 +39,7 @@ Killed in the middle, it leaves the weights of the last step; the same command g
 
 Examples:
     spillway bluegreen --from blue --to green
-    spillway bluegreen --from blue --to green --steps 10,50,100 --every 2m --check 'spillway verify --database-url ... --nats-url ...'
+    spillway bluegreen --from blue --to green --steps 10,50,100 --every 2m --check 'for s in $TO_SERVERS; do spillway rehearse --target $s --rate 20 --for 5s --secrets ... --nats-url ... --database-url ... || exit; done'
     spillway bluegreen --from green --to blue --steps 100 --every 10s`
 }
 
@@ -53,7 +55,7 @@ func (c *bluegreenCommand) Run(p *process) error {
 		},
 	}
 	if c.Check != "" {
-		cfg.Check = func(ctx context.Context) error { return c.check(ctx, p) }
+		cfg.Check = func(ctx context.Context, servers []bluegreen.Server) error { return c.check(ctx, p, servers) }
 	}
 	if c.Confirm {
 		answers := bufio.NewScanner(os.Stdin)
@@ -82,11 +84,16 @@ func (c *bluegreenCommand) Run(p *process) error {
 // checkMost bounds one check: a verify of a large database takes minutes.
 const checkMost = 30 * time.Minute
 
-func (c *bluegreenCommand) check(ctx context.Context, p *process) error {
+func (c *bluegreenCommand) check(ctx context.Context, p *process, servers []bluegreen.Server) error {
 	ctx, cancel := context.WithTimeout(ctx, checkMost)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", c.Check) //nolint:gosec // what the operator asked for
 	command.Stdout, command.Stderr = p.stdout, p.stderr
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, "http://"+s.Address)
+	}
+	command.Env = append(os.Environ(), "TO_SERVERS="+strings.Join(urls, " "))
 	if err := command.Run(); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -19,8 +19,8 @@ const (
 	// DefaultErrors is the share of failed requests that ends a move: a tenth of what
 	// an alert would page for.
 	DefaultErrors = 0.001
-	// DefaultSlower and slowerLeast: the new colour may answer half slower than the old
-	// one, or 5 ms where that is more.
+	// DefaultSlower and slowerLeast: the new colour's p99 of donating may be half above the
+	// old one's, or 5 ms where that is more.
 	DefaultSlower = 0.5
 	slowerLeast   = 5 * time.Millisecond
 	// DefaultRequests is the least that must have gone to the new colour in a step
@@ -49,8 +49,9 @@ type Config struct {
 	Errors   float64       // share, 0 means DefaultErrors
 	Slower   float64       // share, 0 means DefaultSlower
 	Requests int64         // 0 means DefaultRequests; negative judges without any
-	// Check is asked after every step, such as a proof of the books; nil for no check.
-	Check func(ctx context.Context) error
+	// Check is asked before the first step and after every one, such as a proof that what the
+	// new colour's servers accept arrives in the books; nil for no check.
+	Check func(ctx context.Context, servers []Server) error
 	// Confirm is asked before every step but the first; nil goes on.
 	Confirm func(ctx context.Context, share int) error
 	// Say tells people; nil for nobody.
@@ -100,6 +101,7 @@ func (c *Config) fill() error {
 // colour is the servers of one colour, summed up.
 type colour struct {
 	servers          []Server
+	times            times // nil when the proxy counts none
 	down             []string
 	requests, errors int64
 	response         time.Duration // the slowest server's mean
@@ -111,7 +113,11 @@ func look(ctx context.Context, p Proxy, name string) (colour, error) {
 	if err != nil {
 		return colour{}, err
 	}
-	var c colour
+	t, err := p.Times(ctx)
+	if err != nil {
+		return colour{}, err
+	}
+	c := colour{times: of(t, name)}
 	for _, s := range all {
 		if !strings.HasPrefix(s.Name, name+"-") {
 			continue
@@ -138,6 +144,8 @@ func Move(ctx context.Context, p Proxy, cfg Config) error {
 	if err := cfg.fill(); err != nil {
 		return err
 	}
+	var begun times // of the old colour, before anything was moved
+	var servers []Server
 	for _, name := range []string{cfg.From, cfg.To} {
 		c, err := look(ctx, p, name)
 		if err != nil {
@@ -146,6 +154,29 @@ func Move(ctx context.Context, p Proxy, cfg Config) error {
 		if len(c.down) > 0 {
 			return fmt.Errorf("%s of %s not up: %w", strings.Join(c.down, ", "), name, ErrConfig)
 		}
+		if name == cfg.From {
+			begun = c.times
+			continue
+		}
+		// One entry for each server of the new colour, though it stands in several backends.
+		for _, s := range c.servers {
+			if !slices.ContainsFunc(servers, func(other Server) bool { return other.Name == s.Name }) {
+				servers = append(servers, s)
+			}
+		}
+	}
+	if begun == nil {
+		cfg.Say("the proxy has no table %s (deploy/haproxy): answers' mean is judged, not their p99", answerTimes)
+	}
+	check := func() error {
+		if cfg.Check == nil {
+			return nil
+		}
+		return cfg.Check(ctx, servers)
+	}
+	// A colour that loses what it accepts is found before the first donor comes to it.
+	if reason := check(); reason != nil {
+		return giveBack(ctx, p, &cfg, reason)
 	}
 	for i, share := range cfg.Steps {
 		reason := error(nil)
@@ -153,10 +184,10 @@ func Move(ctx context.Context, p Proxy, cfg Config) error {
 			reason = cfg.Confirm(ctx, share)
 		}
 		if reason == nil {
-			reason = step(ctx, p, &cfg, share)
+			reason = step(ctx, p, &cfg, share, begun)
 		}
-		if reason == nil && cfg.Check != nil {
-			reason = cfg.Check(ctx)
+		if reason == nil {
+			reason = check()
 		}
 		if reason != nil {
 			return giveBack(ctx, p, &cfg, reason)
@@ -214,7 +245,7 @@ func share(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 }
 
 // step moves one share and watches it. It returns why the move cannot go on.
-func step(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
+func step(ctx context.Context, p Proxy, cfg *Config, hundredths int, begun times) error {
 	before, err := look(ctx, p, cfg.To)
 	if err != nil {
 		return err
@@ -223,7 +254,7 @@ func step(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 		return err
 	}
 	cfg.Say("%d %% of donors at %s", hundredths, cfg.To)
-	begun := time.Now()
+	moved := time.Now()
 	for {
 		if !backoff.Pause(ctx, min(lookEvery, cfg.Every)) {
 			return ctx.Err()
@@ -244,28 +275,42 @@ func step(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 		if float64(failed) > max(1, cfg.Errors*float64(requests)) && float64(failed) > cfg.Errors*float64(max(requests, cfg.Requests)) {
 			return fmt.Errorf("%d of %d requests to %s failed, %.2f %% are allowed", failed, requests, cfg.To, 100*cfg.Errors)
 		}
-		if time.Since(begun) < cfg.Every {
-			continue
-		}
-		if requests < cfg.Requests {
-			if time.Since(begun) < patience*cfg.Every {
-				continue
-			}
-			return fmt.Errorf("only %d requests came to %s in %v, %d are needed to judge it", requests, cfg.To, time.Since(begun).Round(time.Second), cfg.Requests)
-		}
 		old, err := look(ctx, p, cfg.From)
 		if err != nil {
 			return err
 		}
-		allowed := old.response + max(time.Duration(cfg.Slower*float64(old.response)), slowerLeast)
-		// At 100 the old colour answers nobody: its mean is of the time before.
-		if now.response > allowed {
-			return fmt.Errorf("%s answers in %v in the mean, %v are allowed (%s: %v)", cfg.To, now.response, allowed, cfg.From, old.response)
+		// At 100 the old colour answers nobody: its times are of the move up to then.
+		was, is := old.times.since(begun), now.times.since(before.times)
+		byTimes := min(was.all(), is.all()) >= max(cfg.Requests, 1)
+		if byTimes {
+			if n, bound, bad := is.slow(was, cfg.Slower); bad {
+				return fmt.Errorf("%d of %d donations at %s took longer than %v, 1 %% may (p99 of %s: up to %v)", n, is.all(), cfg.To, bound, cfg.From, was.p99())
+			}
+		}
+		if time.Since(moved) < cfg.Every {
+			continue
+		}
+		if requests < cfg.Requests {
+			if time.Since(moved) < patience*cfg.Every {
+				continue
+			}
+			return fmt.Errorf("only %d requests came to %s in %v, %d are needed to judge it", requests, cfg.To, time.Since(moved).Round(time.Second), cfg.Requests)
+		}
+		var took string
+		if byTimes {
+			took = fmt.Sprintf("p99 of donating within %v (%s: %v)", is.p99(), cfg.From, was.p99())
+		} else {
+			// No such table, or too few donations among the requests.
+			allowed := old.response + max(time.Duration(cfg.Slower*float64(old.response)), slowerLeast)
+			if now.response > allowed {
+				return fmt.Errorf("%s answers in %v in the mean, %v are allowed (%s: %v)", cfg.To, now.response, allowed, cfg.From, old.response)
+			}
+			took = fmt.Sprintf("%v in the mean (%s: %v)", now.response, cfg.From, old.response)
 		}
 		if failed > 0 && float64(failed) > cfg.Errors*float64(requests) {
 			return fmt.Errorf("%d of %d requests to %s failed, %.2f %% are allowed", failed, requests, cfg.To, 100*cfg.Errors)
 		}
-		cfg.Say("%d requests, %d failed, %v in the mean (%s: %v): well", requests, failed, now.response, cfg.From, old.response)
+		cfg.Say("%d requests, %d failed, %s: well", requests, failed, took)
 		return nil
 	}
 }

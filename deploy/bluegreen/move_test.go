@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type rig struct {
 	proxy       Proxy
 	blue, green *frontEnd
 	donors      atomic.Int64 // answers that were no 200
+	proofs      atomic.Int64
 }
 
 // frontEnd answers as it is told to.
@@ -29,14 +31,22 @@ type frontEnd struct {
 	served atomic.Int64
 	status atomic.Int64
 	delay  atomic.Int64 // nanoseconds
+	slow   atomic.Int64 // every so many-th answer takes delay; 0 means each
+	books  *sync.Map    // the recorded donations' keys
+	loses  atomic.Bool  // answers without recording
 }
 
 func (f *frontEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/readyz" {
 		return
 	}
-	f.served.Add(1)
-	time.Sleep(time.Duration(f.delay.Load())) // the answer's own time
+	n := f.served.Add(1)
+	if every := f.slow.Load(); every == 0 || n%every == 0 {
+		time.Sleep(time.Duration(f.delay.Load())) // the answer's own time
+	}
+	if key := r.Header.Get("Idempotency-Key"); key != "" && !f.loses.Load() {
+		f.books.Store(key, true)
+	}
 	w.WriteHeader(int(f.status.Load()))
 }
 
@@ -54,7 +64,8 @@ func haproxy(t *testing.T) string {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	program := haproxy(t)
-	r := &rig{blue: &frontEnd{}, green: &frontEnd{}}
+	books := &sync.Map{}
+	r := &rig{blue: &frontEnd{books: books}, green: &frontEnd{books: books}}
 	r.blue.status.Store(http.StatusOK)
 	r.green.status.Store(http.StatusOK)
 	blue, green := httptest.NewServer(r.blue), httptest.NewServer(r.green)
@@ -67,22 +78,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // in the system's temporary folder
 	r.proxy = Proxy{Address: filepath.Join(dir, "s")}
 	front := freePort(t)
-	config := fmt.Sprintf(`global
-    stats socket %s level admin
-defaults
-    mode http
-    timeout connect 1s
-    timeout server 10s
-    timeout client 10s
-frontend donors
-    bind %s
-    default_backend front_ends
-backend front_ends
-    option httpchk GET /readyz
-    default-server check inter 50ms fall 2 rise 1
-    server blue-1 %s weight 100
-    server green-1 %s weight 0
-`, r.proxy.Address, front, strings.TrimPrefix(blue.URL, "http://"), strings.TrimPrefix(green.URL, "http://"))
+	config := shipped(t, front, r.proxy.Address, strings.TrimPrefix(blue.URL, "http://"), strings.TrimPrefix(green.URL, "http://"))
 	path := filepath.Join(dir, "haproxy.cfg")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -98,7 +94,7 @@ backend front_ends
 	})
 	eventually(t, "the proxy answers", func() bool {
 		servers, err := r.proxy.Servers(t.Context())
-		return err == nil && len(servers) == 2 && servers[0].Up && servers[1].Up
+		return err == nil && len(servers) == 6 && servers[0].Up && servers[1].Up // in three backends
 	})
 	// Donors, until the test ends.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -106,7 +102,7 @@ backend front_ends
 	for range 4 {
 		donors.Go(func() {
 			for ctx.Err() == nil {
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+front+"/give", nil)
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+front+"/v1/donations", nil)
 				if err != nil {
 					return
 				}
@@ -154,7 +150,45 @@ func (r *rig) weights(t *testing.T) (blue, green int) {
 }
 
 func (r *rig) config(t *testing.T) Config {
-	return Config{From: "blue", To: "green", Steps: []int{10, 50, 100}, Every: 300 * time.Millisecond, Requests: 5, Slower: 20, Say: t.Logf}
+	return Config{From: "blue", To: "green", Steps: []int{10, 50, 100}, Every: 300 * time.Millisecond, Requests: 5, Slower: 1000, Say: t.Logf}
+}
+
+// prove gives one donation at each server of the new colour and looks for it in the books:
+// in small, what the operator's check does.
+func (r *rig) prove(ctx context.Context, servers []Server) error {
+	for _, s := range servers {
+		key := fmt.Sprintf("proof-%d", r.proofs.Add(1))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Address+"/v1/donations", nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Idempotency-Key", key)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		_ = response.Body.Close() // its status is all
+		if _, found := r.green.books.Load(key); response.StatusCode == http.StatusOK && !found {
+			return errors.New("accepted and not in the books")
+		}
+	}
+	return nil
+}
+
+// shipped is the configuration that operators get, with other addresses, one server for
+// each colour and no TLS.
+func shipped(t *testing.T, front, socket, blue, green string) string {
+	t.Helper()
+	b, err := os.ReadFile("../haproxy/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(b)
+	for _, line := range []string{`(?m)^    bind :443 .*\n`, `(?m)^    http-request redirect scheme https .*\n`, `(?m)^    server (blue|green)-2 .*\n`} {
+		config = regexp.MustCompile(line).ReplaceAllString(config, "")
+	}
+	return strings.NewReplacer("bind :80\n", "bind "+front+"\n", "/run/haproxy/admin.sock", socket, "bind 127.0.0.1:8404", "bind "+freePort(t),
+		"10.0.0.11:8080", blue, "10.0.0.21:8080", green, "maxconn 100000", "maxconn 1000", "inter 1s", "inter 50ms", "log stdout", "log 127.0.0.1:9").Replace(config)
 }
 
 func TestMove_ToOneThatIsWell(t *testing.T) {
@@ -184,16 +218,32 @@ func TestMove_ReturnsByItself(t *testing.T) {
 		says  string
 	}{
 		"erring": {func(r *rig, _ *Config) context.CancelFunc { r.green.status.Store(500); return nil }, "failed"},
+		// The proxy repeats it at the other colour: no donor sees it, and it counts.
+		"asking to come back": {func(r *rig, _ *Config) context.CancelFunc { r.green.status.Store(503); return nil }, "failed"},
 		"slow": {func(r *rig, c *Config) context.CancelFunc {
-			r.green.delay.Store(int64(150 * time.Millisecond))
-			c.Slower = 0.5
-			r.blue.delay.Store(int64(time.Millisecond))
+			r.green.delay.Store(int64(500 * time.Millisecond))
+			c.Slower, c.Requests = 0.5, 1
 			return nil
-		}, "in the mean"},
-		"losing, says the check": {func(_ *rig, c *Config) context.CancelFunc {
-			c.Check = func(context.Context) error { return errors.New("the books do not agree") }
+		}, "took longer than"},
+		"slow for one in ten": {func(r *rig, c *Config) context.CancelFunc {
+			r.green.delay.Store(int64(700 * time.Millisecond))
+			r.green.slow.Store(10)
+			c.Slower, c.Requests = 0.5, 30
 			return nil
-		}, "the books do not agree"},
+		}, "took longer than"},
+		"losing from the start": {func(r *rig, c *Config) context.CancelFunc {
+			r.green.loses.Store(true)
+			c.Check = r.prove
+			return nil
+		}, "not in the books"},
+		"losing when donors come": {func(r *rig, c *Config) context.CancelFunc {
+			c.Check = func(ctx context.Context, servers []Server) error {
+				err := r.prove(ctx, servers)
+				r.green.loses.Store(true)
+				return err
+			}
+			return nil
+		}, "not in the books"},
 		"not confirmed": {func(_ *rig, c *Config) context.CancelFunc {
 			c.Confirm = func(context.Context, int) error { return errors.New("somebody said no") }
 			return nil
@@ -259,10 +309,89 @@ func TestMove_RefusesWhatCannotBe(t *testing.T) {
 
 func TestParseServers_Rubbish(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "Permission denied\n", "# pxname,svname\na,b\n", "# pxname,svname,status,weight,econ,eresp,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP,x,,,,,,,,\n",
-		"# pxname,svname,status,weight,econ,eresp,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP\n"} {
+	for _, text := range []string{"", "Permission denied\n", "# pxname,svname\na,b\n", "# pxname,svname,status,weight,econ,eresp,wretr,addr,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP,x,,,,,,,,,,\n",
+		"# pxname,svname,status,weight,econ,eresp,wretr,addr,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP\n"} {
 		if servers, err := parseServers(text); !errors.Is(err, ErrProxy) {
 			t.Errorf("%q: %v, %v", text, servers, err)
+		}
+	}
+}
+
+// The configuration that is shipped counts by the bounds that this program knows.
+func TestTimes_BoundsOfTheShippedConfiguration(t *testing.T) {
+	t.Parallel()
+	config := shipped(t, "f", "s", "b", "g")
+	for i, b := range bounds {
+		if rule := fmt.Sprintf("http-response sc-inc-gpc(%d,0) if timed { var(txn.took) -m int le %d }\n", i+1, b.Milliseconds()); !strings.Contains(config, rule) {
+			t.Errorf("missing: %s", rule)
+		}
+	}
+	if table := fmt.Sprintf("backend answer_times\n    stick-table type string len 64 size 1k store gpc(%d)\n", len(bounds)+1); !strings.Contains(config, table) {
+		t.Errorf("missing: %s", table)
+	}
+}
+
+// answers is a histogram of so many answers at each time.
+func answers(at map[time.Duration]int64) times {
+	t := make(times, len(bounds)+1)
+	for took, n := range at {
+		t[0] += n
+		for i, b := range bounds {
+			if took <= b {
+				t[i+1] += n
+			}
+		}
+	}
+	return t
+}
+
+func TestTimes_Slow(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	old := answers(map[time.Duration]int64{4 * ms: 990, 9 * ms: 9, 400 * ms: 1}) // p99 within 5 ms, so 10 are allowed
+	if got := old.p99(); got != 5*ms {
+		t.Errorf("p99 %v", got)
+	}
+	for name, c := range map[string]struct {
+		is  times
+		bad bool
+	}{
+		"the same":                 {old, false},
+		"all 5 ms above":           {answers(map[time.Duration]int64{9 * ms: 1000}), false},
+		"all 11 ms":                {answers(map[time.Duration]int64{11 * ms: 1000}), true},
+		"one in a hundred":         {answers(map[time.Duration]int64{4 * ms: 990, 50 * ms: 10}), false},
+		"two in a hundred":         {answers(map[time.Duration]int64{4 * ms: 980, 50 * ms: 20}), true},
+		"two of a hundred":         {answers(map[time.Duration]int64{4 * ms: 98, 50 * ms: 2}), false},
+		"longer than is counted":   {answers(map[time.Duration]int64{4 * ms: 900, time.Hour: 100}), true},
+		"nobody":                   {answers(nil), false},
+		"since, less what was":     {answers(map[time.Duration]int64{4 * ms: 1000, 50 * ms: 500}).since(answers(map[time.Duration]int64{50 * ms: 500})), false},
+		"since, with what is bad":  {answers(map[time.Duration]int64{4 * ms: 1000, 50 * ms: 500}).since(answers(map[time.Duration]int64{4 * ms: 900})), true},
+		"old one had nothing slow": {answers(map[time.Duration]int64{9 * ms: 100}), false},
+	} {
+		if n, bound, bad := c.is.slow(old, 0.5); bad != c.bad || bound != 10*ms {
+			t.Errorf("%s: %d above %v, bad %v", name, n, bound, bad)
+		}
+	}
+}
+
+func TestParseTimes(t *testing.T) {
+	t.Parallel()
+	var counters strings.Builder
+	for i := range len(bounds) + 1 {
+		fmt.Fprintf(&counters, " gpc%d=%d", i, 100+i)
+	}
+	head := "# table: answer_times, type: string, size:1024, used:1\n"
+	got, err := parseTimes(head + "0x560ed12f3888: key=blue-1 use=0 exp=0" + counters.String() + "\n\n")
+	if err != nil || len(got) != 1 || got["blue-1"][0] != 100 || got["blue-1"][len(bounds)] != int64(100+len(bounds)) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := parseTimes("No such table\n\n"); got != nil || err != nil {
+		t.Errorf("no table: %v, %v", got, err)
+	}
+	for _, text := range []string{"", "Permission denied\n", head + "0x1: key=a use=0 exp=0 gpc0=1\n", head + "0x1: key=a" + counters.String() + " gpc77=1\n",
+		head + "0x1: key=a" + strings.Replace(counters.String(), "=100", "=99999999999999999999", 1) + "\n"} {
+		if got, err := parseTimes(text); !errors.Is(err, ErrProxy) {
+			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 }

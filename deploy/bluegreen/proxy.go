@@ -36,8 +36,11 @@ type Server struct {
 	Backend, Name string
 	Up            bool
 	Weight        int
+	// Address is host:port, where the socket's level shows it.
+	Address string
 	// Requests, Errors since the proxy started: Errors are answers of 500 and above,
-	// connections refused and answers broken off.
+	// connections refused, answers broken off, and tries that another server had to
+	// repeat: donors do not see those, and they say the same of this one.
 	Requests, Errors int64
 	// Response is the mean time to an answer's first byte over the last 1,024 requests.
 	Response time.Duration
@@ -100,7 +103,7 @@ func parseServers(answer string) ([]Server, error) {
 	for i, name := range rows[0] {
 		column[name] = i
 	}
-	for _, need := range []string{"pxname", "svname", "status", "weight", "econ", "eresp", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "rtime"} {
+	for _, need := range []string{"pxname", "svname", "status", "weight", "econ", "eresp", "wretr", "addr", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "rtime"} {
 		if _, ok := column[need]; !ok {
 			return nil, fmt.Errorf("%w: its statistics have no column %s: HAProxy 2.6 or newer is needed", ErrProxy, need)
 		}
@@ -116,12 +119,12 @@ func parseServers(answer string) ([]Server, error) {
 			}
 			return n
 		}
-		s := Server{Backend: row[column["pxname"]], Name: row[column["svname"]]}
+		s := Server{Backend: row[column["pxname"]], Name: row[column["svname"]], Address: row[column["addr"]]}
 		s.Up = strings.HasPrefix(row[column["status"]], "UP") || row[column["status"]] == "no check"
 		s.Weight = int(number("weight"))
-		failed := number("hrsp_5xx")
-		s.Errors = failed + number("econ") + number("eresp")
-		s.Requests = failed + number("econ") + number("hrsp_1xx") + number("hrsp_2xx") + number("hrsp_3xx") + number("hrsp_4xx")
+		failed, repeated := number("hrsp_5xx"), number("wretr")
+		s.Errors = failed + number("econ") + number("eresp") + repeated
+		s.Requests = failed + number("econ") + repeated + number("hrsp_1xx") + number("hrsp_2xx") + number("hrsp_3xx") + number("hrsp_4xx")
 		s.Response = time.Duration(number("rtime")) * time.Millisecond
 		if err != nil {
 			return nil, fmt.Errorf("%w: statistics of %s/%s: %w", ErrProxy, s.Backend, s.Name, err)
