@@ -11,6 +11,10 @@ type Part struct {
 	// Ahead is how far that generator's clock is ahead of the first one's. Its times
 	// are read as the first one's clock would have shown them.
 	Ahead time.Duration
+	// Unsure is how wrong Ahead may be, either way. An attempt is read at the earliest
+	// moment that it can have left, everything else at the latest that it can have come,
+	// so that what is held against these times is never held too strictly.
+	Unsure time.Duration
 }
 
 // ScanRun reads the records of one run as if one generator had written them: all of
@@ -38,7 +42,7 @@ func ScanRun(first string, others []Part, v Visitor) (h Header, torn int64, err 
 		return h, torn, err
 	}
 	for _, p := range others {
-		other := v.shifted(-p.Ahead)
+		other := v.shifted(-p.Ahead, p.Unsure)
 		other.Campaign = func(i int32, c Campaign) error {
 			if int(i) >= len(campaigns) {
 				return fmt.Errorf("campaign %d is %s, the run has %d campaigns: %w", i, c.Slug, len(campaigns), ErrOther)
@@ -80,24 +84,26 @@ func (c *Campaign) same(o *Campaign) bool {
 		c.StartsAt.Equal(o.StartsAt) && c.EndsAt.Equal(o.EndsAt) && c.Absent == o.Absent
 }
 
-// shifted visits the same with the generator's own times moved by d. Times that the
-// target said stay, and so do those that are not there.
-func (v Visitor) shifted(d time.Duration) Visitor {
-	if d == 0 {
+// shifted visits the same with the generator's own times moved by d, attempts by unsure
+// less and the rest by unsure more. Times that the target said stay, and so do those
+// that are not there.
+func (v Visitor) shifted(d, unsure time.Duration) Visitor {
+	if d == 0 && unsure == 0 {
 		return v
 	}
-	move := func(t time.Time) time.Time {
+	moved := func(t time.Time, by time.Duration) time.Time {
 		if t.IsZero() {
 			return t
 		}
-		return t.Add(d)
+		return t.Add(by)
 	}
+	move := func(t time.Time) time.Time { return moved(t, d+unsure) }
 	s := v
 	if v.Session != nil {
 		s.Session = func(e Session) error { e.StartedAt = move(e.StartedAt); return v.Session(e) }
 	}
 	if v.Attempt != nil {
-		s.Attempt = func(e *Attempt) error { e.Sent = move(e.Sent); return v.Attempt(e) }
+		s.Attempt = func(e *Attempt) error { e.Sent = moved(e.Sent, d-unsure); return v.Attempt(e) }
 	}
 	if v.Answer != nil {
 		s.Answer = func(e *Answer) error { e.At = move(e.At); return v.Answer(e) }

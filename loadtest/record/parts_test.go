@@ -62,6 +62,39 @@ func TestScanRun_ReadsSeveralRecordsAsOne(t *testing.T) {
 	}
 }
 
+// Where a clock is not known to the microsecond, a request may have left that much
+// earlier and its answer come that much later.
+func TestScanRun_IsLenientWhereAClockIsUnsure(t *testing.T) {
+	campaigns := []Campaign{{Slug: "a", Currency: "USD", Rows: 2}}
+	first, second := writePart(t, header, campaigns, 1, 0), writePart(t, header, campaigns, 2, time.Minute)
+	const unsure = 3 * time.Millisecond
+	attempts, answers := 0, 0
+	_, _, err := ScanRun(first, []Part{{Path: second, Ahead: time.Minute, Unsure: unsure}}, Visitor{
+		Attempt: func(a *Attempt) error {
+			want := partStart.Add(time.Second)
+			if a.Ref.Number == 2 {
+				want, attempts = want.Add(-unsure), attempts+1
+			}
+			if !a.Sent.Equal(want) {
+				t.Errorf("%v sent at %v, want %v", a.Ref, a.Sent, want)
+			}
+			return nil
+		},
+		Answer: func(a *Answer) error {
+			if a.Ref.Number == 2 && a.Outcome == Accepted {
+				answers++
+				if want := partStart.Add(2*time.Second + unsure); !a.At.Equal(want) || !a.AcceptedAt.Equal(partStart) {
+					t.Errorf("answered at %v, accepted at %v, want %v and %v", a.At, a.AcceptedAt, want, partStart)
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil || attempts != 1 || answers != 1 {
+		t.Errorf("%d attempts, %d answers of the other part, %v", attempts, answers, err)
+	}
+}
+
 func TestScanRun_RefusesWhatIsNotOfTheRun(t *testing.T) {
 	campaigns := []Campaign{{Slug: "a", Currency: "USD", Rows: 2}}
 	first := writePart(t, header, campaigns, 1, 0)

@@ -196,5 +196,9 @@ func (w *Writer) Flush() error {
 	return err
 }
 
+// Sync flushes, and has everything written on disk when it returns: for a record that
+// another machine is going to rely on.
+func (w *Writer) Sync() error { return errors.Join(w.Flush(), w.file.Sync()) }
+
 // Close flushes and closes the file.
 func (w *Writer) Close() error { return errors.Join(w.Flush(), w.file.Close()) }
