@@ -91,6 +91,14 @@ type Config struct {
 	Probes bool
 	// Charging waits for the money; nil leaves charging to itself.
 	Charging *Charging
+	// Share is which rows this generator sends, and Name what it calls itself, when
+	// several send them; the zero Share is all.
+	Share Share
+	Name  string
+	// Limit is what this generator can send at most; nil when that was not measured.
+	// Busiest is the most rows of any second, as planned; 0 when nobody counted.
+	Limit   *Limit
+	Busiest int64
 
 	// edgesLeast replaces edgesLeast in tests; 0 for the constant.
 	edgesLeast time.Duration
@@ -135,6 +143,8 @@ type Deps struct {
 	// Break breaks things on purpose from the first gift until ctx ends, marks on the line
 	// of time what it does, and returns when everything works again; nil breaks nothing.
 	Break func(ctx context.Context, mark func(at time.Time, text string)) *faults.Record
+	// Fleet is the other generators of the run, which this one leads; nil for none.
+	Fleet Fleet
 	// Show is told the state of things, a few times a second; nil for nobody.
 	Show func(Progress)
 	Log  *slog.Logger
@@ -176,6 +186,9 @@ func (c *Config) fill() error {
 	}
 	if c.Source == nil {
 		bad("no source")
+	}
+	if err := c.Share.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Connections < 1 || c.Connections > ConnectionsMax {
 		bad("connections: %d, want 1 to %d", c.Connections, ConnectionsMax)

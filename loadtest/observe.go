@@ -120,6 +120,7 @@ func every(ctx context.Context, pause time.Duration, do func() error) {
 
 // usage turns what processes have used into what they used since the reading before.
 type usage struct {
+	name string // of our own process, GeneratorRole when ""
 	at   time.Time
 	busy time.Duration
 	// before has the role's first process and what it had used: another process in the
@@ -134,7 +135,11 @@ type roleUse struct {
 }
 
 func (u *usage) read(line *timeline.Recorder, roles func() []machine.Role) {
-	all := []machine.Role{{Name: GeneratorRole, PID: os.Getpid()}}
+	own := u.name
+	if own == "" {
+		own = GeneratorRole
+	}
+	all := []machine.Role{{Name: own, PID: os.Getpid()}}
 	if roles != nil {
 		all = append(all, roles()...)
 	}
@@ -153,7 +158,7 @@ func (u *usage) read(line *timeline.Recorder, roles func() []machine.Role) {
 		}
 		u.before[role.Name] = roleUse{role.PID, now, use.CPU}
 	}
-	if busy, ok := machine.Busy(); ok {
+	if busy, ok := machine.Busy(); ok && u.name == "" { // a share's machine is not the report's
 		now := time.Now()
 		if !u.at.IsZero() {
 			line.Use(MachineRole, u.at, now, busy-u.busy, 0)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"spillway/loadtest/audit"
+	"spillway/loadtest/hdr"
 )
 
 // showEvery is how often people are told how it goes.
@@ -33,6 +34,8 @@ type Progress struct {
 	// many donations came to their end per second since the time before.
 	Charging   *audit.Charging
 	ChargeRate float64
+	// Recent is the latency since the last time, as hdr writes it; of a share only.
+	Recent string
 }
 
 // display gathers the state of things and shows it from time to time.
@@ -140,10 +143,22 @@ func (d *display) now() Progress {
 	for _, n := range m.refused {
 		p.Refused += n
 	}
+	p.Recent = ""
+	if d.r.cfg.Share.Index > 0 {
+		p.Recent, _ = hdr.Encode(m.recent) // for people: then they see fewer samples
+	}
+	p.Waiting = max(0, d.r.engine.open.Load()-int64(d.r.engine.agenda.len()))
+	if d.r.deps.Fleet != nil {
+		others := d.r.deps.Fleet.Counts()
+		p.Sent, p.Accepted, p.Unknown = p.Sent+others.Sent, p.Accepted+others.Accepted, p.Unknown+others.Unknown
+		p.Refused, p.Waiting = p.Refused+others.Refused, p.Waiting+others.Waiting
+		for _, text := range others.Recent {
+			_ = hdr.Merge(m.recent, text, histogramDigits) // likewise
+		}
+	}
 	p.P99 = time.Duration(m.recent.ValueAtQuantile(99)) * time.Microsecond
 	m.recent.Reset()
 	m.mu.Unlock()
-	p.Waiting = max(0, d.r.engine.open.Load()-int64(d.r.engine.agenda.len()))
 	p.Lag = time.Duration(d.r.watch.lag.Load())
 	p.Elapsed = now.Sub(d.begun)
 	p.Left = max(0, d.span-p.Elapsed)

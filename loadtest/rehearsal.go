@@ -49,6 +49,11 @@ type rehearsal struct {
 	backlog backlog
 	// breaking is nil unless something is broken on purpose.
 	breaking *breaking
+	// of several generators: this one's rows, and what the others handed over
+	demand Demand
+	others []record.Part
+	guests []*visit.Tally
+	halted bool // the sending was asked to end early
 }
 
 // Run rehearses: makes the campaigns, sends every row at its time, drains, audits.
@@ -67,7 +72,7 @@ func Run(ctx context.Context, stop <-chan struct{}, cfg Config, deps Deps) (*Rep
 	}
 	r.backlog = backlog{ask: deps.Backlog, line: r.line}
 	r.report = &Report{Run: cfg.Run, Source: cfg.Source.Name(), Scenario: cfg.Scenario, Speed: cfg.Speed, Target: cfg.Target, Record: cfg.Record,
-		Resumed: cfg.Resume, Before: -1, After: -1}
+		Resumed: cfg.Resume, Before: -1, After: -1, Limit: cfg.Limit, Busiest: cfg.Busiest}
 	r.report.Currency = onlyCurrency(cfg.Source.Campaigns())
 	if err := r.open(); err != nil {
 		return nil, err
@@ -141,6 +146,9 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	if err := r.known(ctx, stop, 0); err != nil {
 		return err
 	}
+	if err := r.lead(ctx); err != nil {
+		return err
+	}
 	if cfg.Probes {
 		// The next campaigns will be known as soon as these were, on a busy machine too: edges
 		// that had passed before the first gift would go by untested.
@@ -184,7 +192,9 @@ func (r *rehearsal) rehearse(ctx context.Context, stop <-chan struct{}) error {
 	err = errors.Join(err, visited)
 	report.Watch = r.watch.report(len(chosen))
 	if r.visits != nil {
-		report.Visits = r.visits.Report()
+		var visits error
+		report.Visits, visits = r.visited()
+		err = errors.Join(err, visits)
 	}
 	report.Timeline = r.line.Timeline()
 	if err != nil {
@@ -281,29 +291,51 @@ func (r *rehearsal) known(ctx context.Context, stop <-chan struct{}, from int) e
 	return group.Wait()
 }
 
-// send runs the schedule to its end.
+// send runs the schedule to its end, of all generators.
 func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
+	cfg := r.cfg
+	r.report.Skipped = r.history.skipped()
+	planned := cfg.Source.Rows() - r.report.Skipped
+	left := cfg.Source.Span()
+	if cfg.Resume { // about: by rows, not by their times
+		left = time.Duration(float64(left) * float64(planned) / float64(cfg.Source.Rows()))
+	}
+	start, err := r.startsAt(ctx)
+	if err != nil {
+		return err
+	}
+	cpu, err := r.sendRows(ctx, stop, start, planned, left)
+	select {
+	case <-stop:
+		r.halted = true
+	default:
+	}
+	if err == nil {
+		cpu, err = r.gather(ctx, cpu)
+	}
+	r.report.Sending = r.engine.meter.report(planned, cpu)
+	r.report.Stopped = r.report.Sending.Sent < planned
+	return err
+}
+
+// sendRows sends this generator's rows, of the planned ones of all, and waits for the
+// other generators; left is how long that should take. It returns the processor time that this process used.
+func (r *rehearsal) sendRows(ctx context.Context, stop <-chan struct{}, start time.Time, planned int64, left time.Duration) (time.Duration, error) {
 	e, cfg := r.engine, r.cfg
 	blocks := make(chan []trace.Row, blocksAhead)
 	span := cfg.Source.Span()
-	left := span
-	e.start = time.Now().Add(lead)
+	e.start = start
 	r.line.Begin(e.start)
 	r.breakThings(ctx)
 	if r.visits != nil {
 		r.visits.Begin(e.start)
 	}
 	r.phased("sending")
-	r.report.Skipped = r.history.skipped()
-	planned := cfg.Source.Rows() - r.report.Skipped
-	if cfg.Resume { // about: by rows, not by their times
-		left = time.Duration(float64(span) * float64(planned) / float64(cfg.Source.Rows()))
-	}
 	r.shown.sending(r, planned, left)
 	before := cpuTime()
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return e.read(ctx, stop, cfg.Source, r.history, blocks) })
+	group.Go(func() error { return e.read(ctx, stop, shared{cfg.Source, cfg.Share}, r.history, blocks) })
 	if cfg.Probes {
 		e.held.Add(1)
 		group.Go(func() error {
@@ -313,11 +345,17 @@ func (r *rehearsal) send(ctx context.Context, stop <-chan struct{}) error {
 			return nil
 		})
 	}
-	group.Go(func() error { return e.send(ctx, stop, blocks) })
-	err := group.Wait()
-	r.report.Sending = e.meter.report(planned, cpuTime()-before)
-	r.report.Stopped = r.report.Sending.Sent < planned
-	return err
+	var cpu time.Duration
+	group.Go(func() error {
+		err := e.send(ctx, stop, blocks)
+		cpu = cpuTime() - before
+		return err
+	})
+	if r.deps.Fleet != nil {
+		group.Go(func() error { return r.deps.Fleet.Follow(ctx, stop) })
+	}
+	err := group.Wait() // before cpu is read
+	return cpu, err
 }
 
 // skipped counts the rows that a resumed session leaves out.
@@ -397,7 +435,7 @@ func (r *rehearsal) drain(ctx context.Context) error {
 // audit judges the whole run, this session and those before it.
 func (r *rehearsal) audit(ctx context.Context) error {
 	begun := time.Now()
-	cfg := audit.Config{Record: r.cfg.Record, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say, Secrets: r.deps.Secrets}
+	cfg := audit.Config{Record: r.cfg.Record, Others: r.others, Open: r.deps.View, Totals: r.reader, Keys: r.deps.Keys, Progress: r.shown.say, Secrets: r.deps.Secrets}
 	if r.deps.Logs != nil {
 		var err error
 		if cfg.Logs, err = r.deps.Logs(); err != nil {
@@ -441,6 +479,7 @@ func (r *rehearsal) conclude() {
 		}
 		report.Warnings = append(report.Warnings, m.warnings()...)
 	}
+	r.judgeGenerators(fail)
 	if f := report.Faults; f != nil {
 		report.Failures = append(report.Failures, f.Failures()...)
 		report.Warnings = append(report.Warnings, f.Warnings()...)
@@ -452,6 +491,7 @@ func (r *rehearsal) conclude() {
 	if p99 := report.Sending.Lateness.P99; p99 > LatenessTrusted {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("the generator itself was late: p99 %v, more than %v; do not trust the latencies", p99, LatenessTrusted))
 	}
+	report.Warnings = append(report.Warnings, report.limitWarnings()...)
 	report.Warnings = append(report.Warnings, visitWarnings(report.Visits)...)
 	if w := report.Watch; w.Watchers > 0 && w.Readings == 0 {
 		report.Warnings = append(report.Warnings, "no watcher could read a total")

@@ -35,8 +35,16 @@ type Report struct {
 	// Stopped tells that the sending was ended before the source.
 	Stopped bool `json:"stopped"`
 
-	Sending Sending  `json:"sending"`
-	Watch   Watching `json:"watching"`
+	Sending Sending `json:"sending"`
+	// Limit is what the generator itself can send; nil when that was not measured.
+	Limit *Limit `json:"own_limit,omitempty"`
+	// Busiest is the most rows of any second, as planned; 0 when nobody counted.
+	Busiest int64 `json:"busiest_second,omitempty"`
+	// Generators are all that sent, the leader first; none when one sent alone. What
+	// Sending says is of all of them.
+	Generators []Generator `json:"generators,omitempty"`
+
+	Watch Watching `json:"watching"`
 	// Visits are those of pages, nil when nobody was to visit.
 	Visits *visit.Report `json:"visits,omitempty"`
 	// DrainFor is how long after the last answer it took until everything
@@ -80,7 +88,7 @@ type Setting struct {
 	Together bool            `json:"together"`
 	// Versions are of what took part, as far as they are known.
 	Versions []Version `json:"versions"`
-	// Connections and Watchers are those of the generator.
+	// Connections are those of all generators, Watchers read totals.
 	Connections int `json:"connections"`
 	Watchers    int `json:"watchers"`
 }

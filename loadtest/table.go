@@ -67,6 +67,7 @@ func (p *Progress) chargingLine() string {
 func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	r.writeSending(&b)
+	r.writeGenerators(&b)
 	r.writeVisits(&b)
 	r.writeCharging(&b)
 	r.writeFaults(&b)
@@ -119,6 +120,9 @@ func (r *Report) writeSending(b *bytes.Buffer) {
 	row("  of it waiting", "%s   (for one of the connections)", spread(s.Waiting))
 	row("own lateness", "%s", spread(s.Lateness))
 	row("own cost", "%.1f µs of CPU per request (%s requests, probes included)", s.CostMicros, count(s.Exchanges))
+	if r.Limit != nil && len(r.Generators) == 0 {
+		row("own limit", "%s; the busiest second asks for %s", r.Limit, count(r.Busiest))
+	}
 	if wr := &r.Watch; wr.Watchers > 0 {
 		row("lag as read", "%s   (%s readings by %d watchers)", spread(wr.Lag), count(wr.Readings), wr.Watchers)
 		row("age as read", "%s   (time of reading - as_of)", spread(wr.Age))

@@ -28,6 +28,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asBare) != "" {
+		if err := serveBare(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m,
 		// fasthttp's own, kept for the process's life.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),

@@ -20,7 +20,7 @@ func (r *rehearsal) invite() (*visit.Visitors, error) {
 		slugs[i] = r.plan.campaigns[i].Slug
 	}
 	hash := r.cfg.Source.Hash()
-	return visit.New(visit.Config{Habits: *r.cfg.Visits, Target: r.cfg.Target, Source: r.cfg.Source, Slugs: slugs, Seed: binary.LittleEndian.Uint64(hash[:])})
+	return visit.New(visit.Config{Habits: *r.cfg.Visits, Target: r.cfg.Target, Source: shared{r.cfg.Source, r.cfg.Share}, Slugs: slugs, Seed: binary.LittleEndian.Uint64(hash[:])})
 }
 
 // visitWarnings say what makes the figures of the visits doubtful.

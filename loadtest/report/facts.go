@@ -27,10 +27,18 @@ func aboutOf(r *loadtest.Report) []fact {
 	case r.Session > 1:
 		session = fmt.Sprintf("session %d", r.Session)
 	}
-	return []fact{
+	all := []fact{
 		{Name: "Run", Text: r.Run, Note: session}, {Name: "What", Text: source}, {Name: "Where", Text: r.Target},
 		{Name: "When", Text: r.StartedAt.UTC().Format("2 January 2006, 15:04:05 UTC")},
 	}
+	var names []string
+	for _, g := range r.Generators {
+		names = append(names, g.Name)
+	}
+	if len(names) > 0 {
+		all = append(all, fact{Name: "By", Text: strconv.Itoa(len(names)) + " generators together", Note: strings.Join(names, ", ")})
+	}
+	return all
 }
 
 // factsOf are the figures that people ask for.
