@@ -67,6 +67,7 @@ type rehearseRunCommand struct {
 	Logs []string `sep:"none" placeholder:"FILE" type:"path" help:"A log of the installation's processes, or a pattern of several such as '/var/log/spillway/*.log': the proof searches them for personal data, card numbers and secrets. May be given several times. A private installation's own are always searched."`
 
 	breakFlags
+	fleetFlags
 
 	NoProbes bool `help:"Send nothing but the rows: no repeats, conflicts, refusals, nor gifts at the edges of opening hours."`
 
@@ -97,6 +98,7 @@ Examples:
         --storms 3s/30s --webhooks lost=3%,twice=5%,late=10%
     spillway rehearse --rate 250 --for 1m --pace 25 --html friday.html --json friday.json
     spillway rehearse --rate 5000 --for 1m --charging off
+    spillway rehearse --rate 40000 --for 1m --generators 3 --data /srv/giving-day   # and twice, elsewhere: spillway rehearse join
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday
     spillway rehearse --replay gifts.csv.gz --speed 1000 --data /srv/giving-day --run friday --resume
     spillway rehearse --rate 5000 --for 10m --campaigns 1 --target https://give.example.org --secrets secrets.json \
@@ -129,6 +131,9 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	}
 	source, speed, err := c.source()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.fits(); err != nil {
 		return nil, err
 	}
 	// Ctrl-C ends the sending; draining and the audit go on.
@@ -170,6 +175,12 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 	}
 	defer store.Close()
 
+	led, err := c.lead(p, screen, at, source, orders{run: c.RunName, target: where.target, credential: keys.RehearsalCredential(), speed: speed})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { led.end(err) }()
+
 	till, err := c.till(at)
 	if err != nil {
 		return nil, err
@@ -186,8 +197,8 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 		Run: c.RunName, Source: source, Copies: copies(source), Speed: speed, Target: where.target, Credential: keys.RehearsalCredential(),
 		Record: c.recordPath(at.data), Resume: c.Resume, Connections: c.Connections, Timeout: c.Timeout, Patience: c.Patience,
 		Drain: c.Drain, Watchers: c.Watchers, Probes: !c.NoProbes, Charging: till.asked,
-		Visits: c.visitors(), Scenario: c.scenario,
-	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: show, Log: p.log, Break: own.play, Logs: at.logs, Secrets: at.secrets(keys.RehearsalCredential()),
+		Visits: c.visitors(), Scenario: c.scenario, Share: led.share(), Limit: led.limit, Busiest: led.busiest,
+	}, loadtest.Deps{Campaigns: store, View: at.view, Count: at.count, Keys: keys, Backlog: at.backlog(), Roles: at.roles, Operators: at.operators(), Show: show, Log: p.log, Break: own.play, Fleet: led.fleet(), Logs: at.logs, Secrets: at.secrets(keys.RehearsalCredential()),
 		Till: till.counts, Donors: till.donors, Simulator: till.simulator})
 	at.close()
 	if err != nil {

@@ -7,6 +7,9 @@ type rehearseCommand struct {
 	Compare   compareCommand        `cmd:"" help:"Two rehearsals side by side: what got worse, and by how much."`
 	Capacity  capacityCommand       `cmd:"" help:"Find the highest rate that holds, and hold it against the day that you expect."`
 	Remove    rehearseRemoveCommand `cmd:"" help:"Remove everything of rehearsals, and prove that nothing else went."`
+	Join      joinCommand           `cmd:"" help:"Send a share of a rehearsal that another machine leads with --generators."`
+	Limit     limitCommand          `cmd:"" help:"What this machine can send at most, as a generator."`
+	Bare      bareCommand           `cmd:"" hidden:"" help:"A target that only answers, for measuring generators."`
 }
 
 // Help is shown by --help.

@@ -191,7 +191,7 @@ func forget(dir string, log *slog.Logger) {
 // setting is where and with what the rehearsal is made.
 func (c *rehearseRunCommand) setting(ctx context.Context, p *process, at *place) *loadtest.Setting {
 	s := &loadtest.Setting{Command: commandLine(os.Args[1:], p.environment), Machine: machine.Here(), Together: at.data != "",
-		Connections: c.Connections, Watchers: c.Watchers}
+		Connections: c.Connections * max(1, c.Generators), Watchers: c.Watchers}
 	if at.alone && !slices.ContainsFunc(os.Args[1:], func(a string) bool { return a == "--run" || strings.HasPrefix(a, "--run=") }) {
 		s.Command += " --run " + quoted(c.RunName) // the name makes the keys, and by them who acts how
 	}
