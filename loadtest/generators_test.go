@@ -37,9 +37,16 @@ func (o *others) Prepare(ctx context.Context) error {
 			name := fmt.Sprintf("n%d", i+1)
 			cfg := o.cfg
 			cfg.Share, cfg.Name, cfg.Record = Share{Index: i + 1, Of: o.of}, name, filepath.Join(o.folder, name)
-			tally, err := RunShare(ctx, nil, cfg, Deps{}, func(context.Context, Demand) (time.Time, error) {
-				o.ready.Done()
-				return <-o.begins, nil
+			var prepared sync.Once
+			defer prepared.Do(o.ready.Done) // when it could not be
+			tally, err := RunShare(ctx, nil, cfg, Deps{}, func(ctx context.Context, _ Demand) (time.Time, error) {
+				prepared.Do(o.ready.Done)
+				select {
+				case at := <-o.begins:
+					return at, nil
+				case <-ctx.Done():
+					return time.Time{}, ctx.Err()
+				}
 			})
 			o.mu.Lock()
 			defer o.mu.Unlock()

@@ -67,6 +67,8 @@ type target struct {
 	server *fasthttp.Server
 	ended  chan struct{}
 
+	listener net.Listener
+
 	mu        sync.Mutex
 	campaigns map[string]*campaigns.Campaign
 	donations map[ingest.ID]*audit.Donation
@@ -110,7 +112,7 @@ func newTarget(t testing.TB) *target {
 
 func (g *target) serve(ln net.Listener) {
 	g.server = &fasthttp.Server{Handler: g.handle, CloseOnShutdown: true, StreamRequestBody: false, Logger: quiet{}}
-	g.ended = make(chan struct{})
+	g.ended, g.listener = make(chan struct{}), ln
 	go func() {
 		defer close(g.ended)
 		_ = g.server.Serve(ln)
@@ -125,6 +127,7 @@ func (g *target) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = g.server.ShutdownWithContext(ctx)
+	_ = g.listener.Close() // Shutdown does nothing where Serve has not begun yet
 	<-g.ended
 }
 

@@ -35,7 +35,12 @@ func Serve(ctx context.Context, ln net.Listener) error {
 	}
 	closing, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownMost)
 	defer done()
-	return errors.Join(server.ShutdownWithContext(closing), <-ended)
+	err := server.ShutdownWithContext(closing)
+	_ = ln.Close() // Shutdown does nothing where Serve has not begun yet
+	if served := <-ended; !errors.Is(served, net.ErrClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
 }
 
 // silent drops what fasthttp logs: connections that a generator closed.
