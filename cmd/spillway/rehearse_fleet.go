@@ -39,13 +39,13 @@ type sourceWords struct {
 	For       time.Duration `json:"for_ns,omitempty"`
 	Campaigns int           `json:"campaigns,omitempty"`
 	Seed      uint64        `json:"seed,omitempty"`
-	Hot       percent       `json:"hot,omitempty"`
-	Baskets   percent       `json:"baskets,omitempty"`
+	Hot       float64       `json:"hot,omitempty"`
+	Baskets   float64       `json:"baskets,omitempty"`
 }
 
 func (c *rehearseRunCommand) words() sourceWords {
 	return sourceWords{Replayed: c.Replay != "", Speed: c.Speed, Copies: c.Copies, Donors: c.Donors, Gifts: c.Gifts, Rate: c.Rate, Shape: c.Shape, For: c.For, Campaigns: c.Campaigns,
-		Seed: c.Seed, Hot: c.Hot, Baskets: c.Baskets}
+		Seed: c.Seed, Hot: float64(c.Hot), Baskets: float64(c.Baskets)}
 }
 
 // openWords opens the source that the words of another generator mean; replayed is where
@@ -59,7 +59,7 @@ func openWords(text json.RawMessage, run, replayed string) (trace.Source, error)
 		return nil, errors.New("the orders and the file that came with them do not agree")
 	}
 	c := rehearseRunCommand{RunName: run, Replay: replayed, Speed: w.Speed, Copies: w.Copies, Donors: w.Donors, Gifts: w.Gifts, Rate: w.Rate, Shape: w.Shape, For: w.For, Campaigns: w.Campaigns}
-	c.Seed, c.Hot, c.Baskets = w.Seed, w.Hot, w.Baskets
+	c.Seed, c.Hot, c.Baskets = w.Seed, percent(w.Hot), percent(w.Baskets)
 	source, _, err := c.source()
 	return source, err
 }
