@@ -6,24 +6,15 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"spillway/loadtest/hdr"
 	"spillway/loadtest/record"
 	"spillway/loadtest/timeline"
 )
 
-// Precision of histograms: microseconds, up to an hour, three digits.
-const (
-	histogramMostMicros = int64(time.Hour / time.Microsecond)
-	histogramDigits     = 3
-)
+// histogramDigits is the precision of the rehearsal's histograms.
+const histogramDigits = 3
 
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, histogramMostMicros, histogramDigits)
-}
-
-// note records a duration; one beyond the range counts as the longest.
-func note(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(d.Microseconds(), 0), histogramMostMicros)) // in range by now
-}
+func newHistogram() *hdrhistogram.Histogram { return hdr.New(histogramDigits) }
 
 // Distribution is a histogram's summary, in nanoseconds.
 type Distribution struct {
@@ -89,7 +80,7 @@ func (m *meter) left(jobs []job, now time.Time) {
 			continue
 		}
 		m.sent++
-		note(m.lateness, now.Sub(j.planned))
+		hdr.Note(m.lateness, now.Sub(j.planned))
 		m.line.Left(j.planned, now)
 		if m.firstSent.IsZero() {
 			m.firstSent = now
@@ -112,7 +103,7 @@ func (m *meter) answered(j *job, waited time.Duration, r *result, now time.Time)
 	if j.probe != nil {
 		return
 	}
-	note(m.waiting, waited)
+	hdr.Note(m.waiting, waited)
 	switch r.outcome {
 	case record.Unknown:
 		m.unknown++
@@ -144,8 +135,8 @@ func (m *meter) settled(j *job, r result, now time.Time) {
 			m.resolved++
 		}
 		latency := now.Sub(j.planned)
-		note(m.latency, latency)
-		note(m.recent, latency)
+		hdr.Note(m.latency, latency)
+		hdr.Note(m.recent, latency)
 	case r.outcome == record.Refused:
 		m.refused[r.code]++
 		m.line.Refused(r.code, now)

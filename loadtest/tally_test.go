@@ -122,7 +122,7 @@ func words(t *rapid.T, line *timeline.Timeline) string {
 func TestTally_RefusesCountsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	some := newHistogram()
-	note(some, time.Millisecond)
+	hdr.Note(some, time.Millisecond)
 	text, err := hdr.Encode(some)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"spillway/loadtest/conn"
+	"spillway/loadtest/hdr"
 	"spillway/loadtest/record"
 	"spillway/loadtest/timeline"
 	"spillway/loadtest/trace"
@@ -114,8 +115,8 @@ func (w *watchers) observe(o record.Observation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.read++
-	note(w.lags, o.Lag)
-	note(w.ages, o.At.Sub(o.AsOf))
+	hdr.Note(w.lags, o.Lag)
+	hdr.Note(w.ages, o.At.Sub(o.AsOf))
 }
 
 func (w *watchers) full(campaign int32, connection int64, t *totals) record.Observation {

@@ -20,7 +20,7 @@ import (
 
 // collect brings one member's record and tally, and holds one against the other.
 func (l *Leader) collect(ctx context.Context, m *member) (part loadtest.Part, err error) {
-	s, lost, _ := m.now()
+	s, _, lost := m.now()
 	if lost != nil {
 		return part, lost
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -304,27 +305,22 @@ func TestLeader_StoppingEndsTheSharesEarly(t *testing.T) {
 
 func TestGather_SaysWhoIsMissing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 3, 1)
-	member := w.join("north")
-	w.cfg.Within = 2 * time.Second
-	came := make(chan struct{})
-	w.cfg.Say = func(text string) {
-		if strings.Contains(text, "1 of 2 others came (north)") {
-			close(came)
+	synctest.Test(t, func(t *testing.T) { // the two seconds are over when all others wait
+		w := &world{t: t, hub: newHub(), cfg: Config{Generators: 3, Within: 2 * time.Second, Log: slog.New(slog.DiscardHandler)}}
+		member := w.join("north")
+		came := false
+		w.cfg.Say = func(text string) { came = came || strings.Contains(text, "1 of 2 others came (north)") }
+		_, err := Gather(t.Context(), w.cfg, w.hub)
+		if !came {
+			t.Error("nobody was told who came")
 		}
-	}
-	_, err := Gather(t.Context(), w.cfg, w.hub)
-	select {
-	case <-came:
-	default:
-		t.Error("nobody was told who came")
-	}
-	if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "(north), 1 missing") || !strings.Contains(err.Error(), "spillway rehearse join") {
-		t.Error(err)
-	}
-	if <-member.done; !errors.Is(member.err, ErrAbandoned) || member.evidence {
-		t.Errorf("who came ended with %v", member.err)
-	}
+		if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "(north), 1 missing") || !strings.Contains(err.Error(), "spillway rehearse join") {
+			t.Error(err)
+		}
+		if <-member.done; !errors.Is(member.err, ErrAbandoned) || member.evidence {
+			t.Errorf("who came ended with %v", member.err)
+		}
+	})
 }
 
 func TestGather_RefusesTwoOfOneNameAndOtherBuilds(t *testing.T) {

@@ -303,17 +303,18 @@ func (m *member) tell() {
 	m.news = make(chan struct{})
 }
 
-// now is the member's state, and the news after it.
-func (m *member) now() (state, error, <-chan struct{}) {
+// now is the member's state, what is closed when there is news, and why it is lost, nil
+// when it is not.
+func (m *member) now() (s state, news <-chan struct{}, lost error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state, m.lost, m.news
+	return m.state, m.news, m.lost
 }
 
 // await waits until the member is in the phase. Errors: ErrLost, ctx's.
 func (m *member) await(ctx context.Context, p phase) (state, error) {
 	for {
-		s, lost, news := m.now()
+		s, news, lost := m.now()
 		if lost != nil || s.Phase == p {
 			return s, lost
 		}

@@ -23,7 +23,7 @@ func (l *Leader) each(ctx context.Context, do func(context.Context, *member) err
 			if err == nil || errors.Is(err, ErrLost) || ctx.Err() != nil {
 				return err
 			}
-			if _, lost, _ := m.now(); lost != nil {
+			if _, _, lost := m.now(); lost != nil {
 				return lost
 			}
 			return fmt.Errorf("generator %q: %w", m.name, err)

@@ -5,14 +5,13 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"spillway/loadtest/hdr"
 )
 
-// Precision of a point's histograms: microseconds, up to an hour, two digits. A
-// third digit is ten times the memory and no pixel of a chart.
-const (
-	histogramMostMicros = int64(time.Hour / time.Microsecond)
-	histogramDigits     = 2
-)
+// histogramDigits is the precision of a point's histograms. A third digit is ten times
+// the memory and no pixel of a chart.
+const histogramDigits = 2
 
 // histogram is made by its first value: most points have one of the two at most.
 type histogram struct{ *hdrhistogram.Histogram }
@@ -20,9 +19,9 @@ type histogram struct{ *hdrhistogram.Histogram }
 // note records a duration; one beyond the range counts as the longest.
 func (h *histogram) note(d time.Duration) {
 	if h.Histogram == nil {
-		h.Histogram = hdrhistogram.New(1, histogramMostMicros, histogramDigits)
+		h.Histogram = hdr.New(histogramDigits)
 	}
-	_ = h.RecordValue(min(max(d.Microseconds(), 0), histogramMostMicros)) // in range by now
+	hdr.Note(h.Histogram, d)
 }
 
 // merge adds the other's values.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"spillway/loadtest/hdr"
 )
 
 // Report is what visits came to. Durations are in nanoseconds; latencies count from the
@@ -76,22 +78,17 @@ func (r *Report) Failures() int64 {
 	return n
 }
 
-// Precision of histograms: microseconds, up to an hour, three digits.
-const (
-	histogramMostMicros = int64(time.Hour / time.Microsecond)
-	histogramDigits     = 3
-)
+// histogramDigits is the precision of the visits' histograms.
+const histogramDigits = 3
 
 // histogram is safe for its journal's lock alone.
 type histogram struct{ *hdrhistogram.Histogram }
 
-func newHistogram() histogram {
-	return histogram{hdrhistogram.New(1, histogramMostMicros, histogramDigits)}
-}
+func newHistogram() histogram { return histogram{hdr.New(histogramDigits)} }
 
 // note records a duration; one beyond the range counts as the longest.
 func (h histogram) note(d time.Duration) {
-	_ = h.RecordValue(min(max(d.Microseconds(), 0), histogramMostMicros)) // in range by now
+	hdr.Note(h.Histogram, d)
 }
 
 func (h histogram) spread() Spread {
