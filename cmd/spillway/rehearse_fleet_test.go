@@ -15,6 +15,7 @@ import (
 
 // TestRehearse_SeveralGeneratorsAreOneRun has two processes send one event.
 func TestRehearse_SeveralGeneratorsAreOneRun(t *testing.T) {
+	t.Parallel()
 	dir := dataFolder(t)
 	startUp(t, dir)
 	event := writeEvent(t, 300)
@@ -104,7 +105,7 @@ func TestRehearse_SeveralGeneratorsAreOneRun(t *testing.T) {
 		"nobody comes":             {append([]string{"--run", "tuesday", "--join-within", "10ms"}, base...), "1 missing"},
 		"a run of several, alone":  {[]string{"--data", dir, "--replay", event, "--run", "friday", "--copies", "2"}, "several generators"},
 		"a run of several, resume": {append([]string{"--run", "friday", "--resume"}, base...), "in one go"},
-		"with things that break":   {append([]string{"--run", "sunday", "--break", "10s kill ledger for 1s"}, base...), "do not go together"},
+		"with things that break":   {[]string{"--rate", "5", "--for", "1m", "--generators", "2", "--break", "10s kill ledger for 1s"}, "do not go together"},
 		"too many":                 {[]string{"--data", dir, "--replay", event, "--generators", "1000"}, "1 to 64"},
 	} {
 		t.Run(name, func(t *testing.T) {
