@@ -32,7 +32,7 @@ type Config struct {
 	Sustained time.Duration
 	// Offered is the open-loop rate for the latency bar, in donations per second; 0 means 5,000.
 	Offered int
-	// Only names parts to measure (acks, totals, pages, sustained, hot, drain, offered, charging); empty means all.
+	// Only names parts to measure (acks, totals, pages, sustained, hot, drain, offered, charging, shards); empty means all.
 	Only []string
 	// Progress receives one line per measurement; nil for none.
 	Progress io.Writer
@@ -54,7 +54,7 @@ func (c *Config) defaults() {
 }
 
 // parts in the order in which they are measured.
-var parts = []string{"acks", "totals", "pages", "sustained", "hot", "drain", "offered", "charging"}
+var parts = []string{"acks", "totals", "pages", "sustained", "hot", "drain", "offered", "charging", "shards"}
 
 // manyCampaigns is how many campaigns share the gifts where the bar says many.
 const manyCampaigns = 200
@@ -124,7 +124,7 @@ func Run(ctx context.Context, cfg Config, hooks Hooks) (*Report, error) {
 	b := &bench{Config: cfg, dir: dir, gen: gen, report: newReport()}
 	steps := map[string]func(context.Context, Hooks) error{
 		"acks": b.acks, "totals": b.totals, "pages": b.pages, "sustained": b.sustained,
-		"hot": b.hot, "drain": b.drain, "offered": b.offered, "charging": b.charging,
+		"hot": b.hot, "drain": b.drain, "offered": b.offered, "charging": b.charging, "shards": b.shards,
 	}
 	for _, part := range parts {
 		if !b.wants(part) {
@@ -387,6 +387,11 @@ type run struct {
 
 // endToEnd loads s for d and waits until the ledger has all of it.
 func (b *bench) endToEnd(ctx context.Context, s *service, campaigns int, d time.Duration) (run, error) {
+	return b.endToEndThen(ctx, s, campaigns, d, func() {})
+}
+
+// endToEndThen is endToEnd; given is called when the last donation was given.
+func (b *bench) endToEndThen(ctx context.Context, s *service, campaigns int, d time.Duration, given func()) (run, error) {
 	c, err := pgx.Connect(ctx, s.Database)
 	if err != nil {
 		return run{}, err
@@ -402,6 +407,7 @@ func (b *bench) endToEnd(ctx context.Context, s *service, campaigns int, d time.
 	began := time.Now()
 	got, err := b.gen.donate(ctx, s.HTTP, d, b.load(s, campaigns))
 	ended := time.Now()
+	given()
 	stop()
 	lag := <-lags
 	if err != nil {
