@@ -21,11 +21,12 @@ type benchCommand struct{ config.Bench }
 
 // Help is shown by --help.
 func (benchCommand) Help() string {
-	return `Measures acknowledgements, reads, the whole way to Postgres, a drain and latencies against ceilings taken in the same run on this machine, with wrk as the generator, and holds the medians against the project's bars. Nothing else should run meanwhile. The whole takes about 25 minutes.
+	return `Measures acknowledgements, reads, the whole way to Postgres, a drain and latencies against ceilings taken in the same run on this machine, with wrk as the generator, and holds the medians against the project's bars. Nothing else should run meanwhile. The whole takes about 35 minutes.
 
 Examples:
     spillway bench --json loadtest/results/bars.json
-    spillway bench --only acks,totals --repeats 3`
+    spillway bench --only acks,totals --repeats 3
+    spillway bench --only shards --repeats 3`
 }
 
 // Run measures; its exit status is 0 only when every bar holds.

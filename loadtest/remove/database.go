@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"spillway/ledger"
-	"spillway/ledger/postgres/session"
 )
 
 var (
@@ -57,7 +56,6 @@ func Open(url string) (*Database, error) {
 	if err != nil {
 		return nil, ErrURL
 	}
-	session.Primary(config)
 	config.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
 		"application_name": "spillway rehearse remove", "timezone": "UTC", "search_path": "pg_catalog",

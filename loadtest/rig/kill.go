@@ -56,12 +56,7 @@ func (r *Rig) ResumePostgres() error {
 	if err != nil {
 		return err
 	}
-	return thaw(family)
-}
-
-// thaw lets frozen processes go on; one that is gone needs nothing.
-func thaw(pids []int) error {
-	for _, pid := range pids {
+	for _, pid := range family {
 		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("let %d go on: %w", pid, err)
 		}

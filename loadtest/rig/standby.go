@@ -109,7 +109,12 @@ func (r *Rig) ResumeStandby() error {
 	if err != nil {
 		return err
 	}
-	return thaw(family)
+	for _, pid := range family {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("let %d go on: %w", pid, err)
+		}
+	}
+	return nil
 }
 
 // Promote makes the standby the primary.

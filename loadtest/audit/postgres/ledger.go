@@ -18,7 +18,6 @@ import (
 	"spillway/ingest"
 	"spillway/ledger"
 	"spillway/ledger/money"
-	"spillway/ledger/postgres/session"
 	"spillway/loadtest/audit"
 )
 
@@ -68,7 +67,6 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, ErrURL
 	}
-	session.Primary(config)
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["search_path"] = ledger.Rehearsal.Schema()
 	config.RuntimeParams["application_name"] = "spillway rehearse"

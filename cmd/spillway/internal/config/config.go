@@ -139,7 +139,7 @@ type Migrate struct {
 type Bench struct {
 	Data      string        `placeholder:"DIR" type:"path" help:"Folder for the measured services' data, on the disk that is to be measured; a temporary one that is removed when not given."`
 	JSON      string        `name:"json" env:"SPILLWAY_BENCH_JSON" placeholder:"FILE" type:"path" help:"Write the report with all repeats to this file."`
-	Only      []string      `placeholder:"PART,..." help:"Measure these parts only: acks, totals, pages, sustained, hot, drain, offered, charging."`
+	Only      []string      `placeholder:"PART,..." help:"Measure these parts only: acks, totals, pages, sustained, hot, drain, offered, charging, shards."`
 	Repeats   int           `default:"5" help:"Repeats of every measurement; a bar is held against their median."`
 	Short     time.Duration `default:"8s" help:"Length of one short measurement."`
 	Sustained time.Duration `default:"60s" help:"How long the lag has to stay flat."`
