@@ -13,7 +13,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,13 +25,8 @@ import (
 	"spillway/ledger/postgres/session"
 )
 
-// Limits that the server enforces on our connections: nothing waits for ever.
-const (
-	statementTimeout = 15 * time.Second
-	lockTimeout      = 10 * time.Second
-	idleTimeout      = 10 * time.Second // in a transaction, of a process that froze
-	connectTimeout   = 5 * time.Second
-)
+// limits are far above what the publisher needs.
+var limits = session.Limits{Statement: 15 * time.Second, Lock: 10 * time.Second, Idle: 10 * time.Second, Connect: 5 * time.Second}
 
 // connections is enough for the publisher and a command beside it.
 const connections = 2
@@ -64,27 +58,15 @@ type Store struct {
 
 // Open prepares the pool. It does not connect. Errors: a URL that cannot be read.
 func Open(config Config) (*Store, error) {
-	c, err := pgxpool.ParseConfig(config.URL)
-	if err != nil {
-		return nil, errors.New("database url cannot be read") // the cause may quote a password
-	}
 	if config.Application == "" {
 		config.Application = "spillway campaigns"
 	}
-	c.MaxConns = connections
-	c.MinConns = 0
-	session.Primary(c.ConnConfig)
-	c.ConnConfig.ConnectTimeout = connectTimeout
-	for name, value := range map[string]string{
-		"application_name":                    config.Application,
-		"search_path":                         schema,
-		"timezone":                            "UTC",
-		"statement_timeout":                   milliseconds(statementTimeout),
-		"lock_timeout":                        milliseconds(lockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
-	} {
-		c.ConnConfig.RuntimeParams[name] = value
+	c, err := session.ParseWith(config.URL, config.Application, limits)
+	if err != nil {
+		return nil, err
 	}
+	c.MaxConns = connections
+	c.ConnConfig.RuntimeParams["search_path"] = schema
 	pool, err := pgxpool.NewWithConfig(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("open pool of campaigns: %w", err)
@@ -94,8 +76,6 @@ func Open(config Config) (*Store, error) {
 
 // Close ends all connections; it waits for those in use.
 func (s *Store) Close() { s.pool.Close() }
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 //go:embed sql/*.sql
 var sqlFiles embed.FS

@@ -270,32 +270,13 @@ func (b *bench) totals(ctx context.Context, hooks Hooks) error {
 		return err
 	}
 	defer s.stop()
-	path := "/v1/campaigns/" + s.slug + "1/totals"
-	size, err := sizeOf(s.HTTP + path)
-	if err != nil {
-		return err
-	}
-	bare, err := b.ceiling(ctx, "bytes", size)
-	if err != nil {
-		return err
-	}
-	defer bare.stop()
-	for i := range b.Repeats {
-		ceiling, err := b.gen.get(ctx, bare.url+path, b.Short)
-		if err != nil {
-			return err
-		}
-		got, err := b.gen.get(ctx, s.HTTP+path, b.Short)
-		if err != nil {
-			return err
-		}
+	return b.beside(ctx, s, "/v1/campaigns/"+s.slug+"1/totals", func(i, _ int, ceiling, got wrkResult) {
 		b.report.add("bare_reads_per_second", ceiling.perSecond())
 		b.report.add("totals_per_second", got.perSecond())
 		b.report.add("totals_over_bare", got.perSecond()/ceiling.perSecond())
 		b.report.add("totals_refused", float64(got.Refused+got.Errors))
-		b.say("totals %d/%d: bare %.0f/s, totals %.0f/s (%.2f)", i+1, b.Repeats, ceiling.perSecond(), got.perSecond(), got.perSecond()/ceiling.perSecond())
-	}
-	return nil
+		b.say("totals %d/%d: bare %.0f/s, totals %.0f/s (%.2f)", i, b.Repeats, ceiling.perSecond(), got.perSecond(), got.perSecond()/ceiling.perSecond())
+	})
 }
 
 // sustained runs the whole way, HTTP to Postgres, and watches the lag.

@@ -7,15 +7,22 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"spillway/ingest/webhook"
+	"spillway/ledger/payments/stripe"
 )
 
 // chargingPace is the pace of charging beside the acknowledgements, ten times what
 // Stripe allows by default: the offered rate is far above it, so that there is a
 // backlog from the first second on.
 const chargingPace = 250
+
+// webhookSecret signs what the processor's stand-in tells the front-end.
+const webhookSecret = "whsec_bench"
 
 // ackTolerance and ackToleranceMS: with charging beside, p99 of acknowledgements may
 // be half above that without, or 5 ms where that is more.
@@ -56,18 +63,44 @@ func (b *bench) charging(ctx context.Context, hooks Hooks) error {
 	return nil
 }
 
+// processor starts the stand-in for Stripe, which tells the front-end what became of
+// the cards. The real one has machines of its own: so that this one takes nothing of
+// the disk that acknowledgements wait for, its books are in memory.
+func (b *bench) processor(ctx context.Context, address, frontEnd string) (*process, error) {
+	p, err := start(b.dir, "processor", "http://"+address, "stripesim", "--listen", address, "--limit-endpoint", "0", "--limit-account", "0",
+		"--webhook-url", frontEnd+webhook.Path, "--webhook-secret", webhookSecret, "--webhook-events", strings.Join(stripe.EventTypes, ","))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.ready(ctx, "/sim/stats"); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
 // offeredBeside offers the load to a fresh service, and says how many charges were
 // called per second meanwhile.
 func (b *bench) offeredBeside(ctx context.Context, hooks Hooks, data string, charges bool) (got Offered, perSecond float64, err error) {
+	address, err := freeAddress()
+	if err != nil {
+		return got, 0, err
+	}
 	args := []string{"--no-payments"}
 	if charges {
-		args = []string{"--pace", fmt.Sprint(chargingPace)}
+		args = []string{"--pace", fmt.Sprint(chargingPace), "--simulator", "http://" + address, "--stripe-webhook-secrets", webhookSecret}
 	}
 	s, err := b.up(ctx, hooks, data, 0, args...)
 	if err != nil {
 		return got, 0, err
 	}
 	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(data)) }()
+	if charges {
+		processor, err := b.processor(ctx, address, s.HTTP)
+		if err != nil {
+			return got, 0, err
+		}
+		defer func() { err = errors.Join(err, processor.stop()) }()
+	}
 	began := time.Now()
 	if got, err = hooks.Rehearse(ctx, data, b.Offered, 2*b.Short); err != nil {
 		return got, 0, err

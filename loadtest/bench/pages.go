@@ -28,6 +28,19 @@ func (b *bench) pages(ctx context.Context, hooks Hooks) error {
 }
 
 func (b *bench) page(ctx context.Context, s *service, name, path string) error {
+	return b.beside(ctx, s, path, func(i, size int, ceiling, got wrkResult) {
+		b.report.add(name+"_bytes", float64(size))
+		b.report.add(name+"_bare_per_second", ceiling.perSecond())
+		b.report.add(name+"_per_second", got.perSecond())
+		b.report.add(name+"_over_bare", got.perSecond()/ceiling.perSecond())
+		b.report.add("pages_refused", float64(got.Refused+got.Errors))
+		b.say("%s %d/%d: %d bytes, bare %.0f/s, page %.0f/s (%.2f)", name, i, b.Repeats, size, ceiling.perSecond(), got.perSecond(), got.perSecond()/ceiling.perSecond())
+	})
+}
+
+// beside reads path of the service and as many bytes of a bare handler in turn, and
+// tells each pair, i of Repeats.
+func (b *bench) beside(ctx context.Context, s *service, path string, tell func(i, size int, ceiling, got wrkResult)) error {
 	size, err := sizeOf(s.HTTP + path)
 	if err != nil {
 		return err
@@ -46,12 +59,7 @@ func (b *bench) page(ctx context.Context, s *service, name, path string) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(name+"_bytes", float64(size))
-		b.report.add(name+"_bare_per_second", ceiling.perSecond())
-		b.report.add(name+"_per_second", got.perSecond())
-		b.report.add(name+"_over_bare", got.perSecond()/ceiling.perSecond())
-		b.report.add("pages_refused", float64(got.Refused+got.Errors))
-		b.say("%s %d/%d: %d bytes, bare %.0f/s, page %.0f/s (%.2f)", name, i+1, b.Repeats, size, ceiling.perSecond(), got.perSecond(), got.perSecond()/ceiling.perSecond())
+		tell(i+1, size, ceiling, got)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"spillway/ledger"
+	"spillway/ledger/postgres/session"
 )
 
 var (
@@ -56,6 +57,7 @@ func Open(url string) (*Database, error) {
 	if err != nil {
 		return nil, ErrURL
 	}
+	session.Primary(config)
 	config.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
 		"application_name": "spillway rehearse remove", "timezone": "UTC", "search_path": "pg_catalog",

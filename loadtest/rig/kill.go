@@ -56,7 +56,12 @@ func (r *Rig) ResumePostgres() error {
 	if err != nil {
 		return err
 	}
-	for _, pid := range family {
+	return thaw(family)
+}
+
+// thaw lets frozen processes go on; one that is gone needs nothing.
+func thaw(pids []int) error {
+	for _, pid := range pids {
 		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("let %d go on: %w", pid, err)
 		}

@@ -109,12 +109,7 @@ func (r *Rig) ResumeStandby() error {
 	if err != nil {
 		return err
 	}
-	for _, pid := range family {
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("let %d go on: %w", pid, err)
-		}
-	}
-	return nil
+	return thaw(family)
 }
 
 // Promote makes the standby the primary.

@@ -3,6 +3,8 @@ package scenario
 import (
 	"reflect"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // field is one key that a struct has in a file.
@@ -47,7 +49,7 @@ func find(known []field, key string) *field {
 func suggestion(key string, known []field, path string) string {
 	best, distance := "", max(2, len(key)/3)+1
 	for _, f := range known {
-		if d := edits(strings.ToLower(key), f.key); d < distance {
+		if d := levenshtein.ComputeDistance(strings.ToLower(key), f.key); d < distance {
 			best, distance = f.key, d
 		}
 	}
@@ -76,25 +78,4 @@ func places(t reflect.Type, key, path string) (all []string) {
 		}
 	}
 	return all
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,13 +21,8 @@ import (
 	"spillway/ledger/postgres/session"
 )
 
-// Limits that the server enforces on our connections: nothing waits for ever.
-const (
-	statementTimeout = 10 * time.Second
-	lockTimeout      = 5 * time.Second
-	idleTimeout      = 10 * time.Second // in a transaction, of a process that froze
-	connectTimeout   = 3 * time.Second
-)
+// limits are far above what an organiser's click needs.
+var limits = session.Limits{Statement: 10 * time.Second, Lock: 5 * time.Second, Idle: 10 * time.Second, Connect: 3 * time.Second}
 
 // connections is enough for organisers, of whom there are tens: a request makes one
 // short statement, and remembered sessions none.
@@ -58,27 +52,15 @@ type Store struct {
 
 // Open prepares the pool. It does not connect. Errors: a URL that cannot be read.
 func Open(config Config) (*Store, error) {
-	c, err := pgxpool.ParseConfig(config.URL)
-	if err != nil {
-		return nil, errors.New("database url cannot be read") // the cause may quote a password
-	}
 	if config.Application == "" {
 		config.Application = "spillway console"
 	}
-	c.MaxConns = connections
-	c.MinConns = 0
-	session.Primary(c.ConnConfig)
-	c.ConnConfig.ConnectTimeout = connectTimeout
-	for name, value := range map[string]string{
-		"application_name":                    config.Application,
-		"search_path":                         schema,
-		"timezone":                            "UTC",
-		"statement_timeout":                   milliseconds(statementTimeout),
-		"lock_timeout":                        milliseconds(lockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
-	} {
-		c.ConnConfig.RuntimeParams[name] = value
+	c, err := session.ParseWith(config.URL, config.Application, limits)
+	if err != nil {
+		return nil, err
 	}
+	c.MaxConns = connections
+	c.ConnConfig.RuntimeParams["search_path"] = schema
 	migrates := c.ConnConfig.Copy()
 	c.AfterConnect = session.TakeRole
 	pool, err := pgxpool.NewWithConfig(context.Background(), c)
@@ -90,8 +72,6 @@ func Open(config Config) (*Store, error) {
 
 // Close ends all connections; it waits for those in use.
 func (s *Store) Close() { s.pool.Close() }
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Ping tells whether the database answers. Errors: access.ErrUnavailable.
 func (s *Store) Ping(ctx context.Context) error { return sorted("ping", s.pool.Ping(ctx)) }

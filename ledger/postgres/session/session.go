@@ -23,41 +23,51 @@ import (
 	"spillway/ledger"
 )
 
-// Limits that the server enforces on our connections, in its own words. They turn
-// a stuck transaction into an error that is retried: nothing waits for ever.
-const (
-	// statementTimeout is many times the slowest batch seen (0.4 s).
-	statementTimeout = 30 * time.Second
-	// lockTimeout bounds waiting for another writer of the same donations.
-	lockTimeout = 15 * time.Second
-	// idleInTransactionTimeout ends a transaction whose process froze between two
-	// statements, so that a slot's adopter does not wait for a corpse.
-	idleInTransactionTimeout = 10 * time.Second
-	// connectTimeout bounds one try to connect, to each host of the URL, and the
-	// clean-up of a connection whose caller has run out of time.
-	connectTimeout = 5 * time.Second
-)
+// Limits turn what is stuck into an error that is retried: nothing waits for ever. All
+// but Connect are enforced by the server.
+type Limits struct {
+	// Statement bounds one statement, Lock the waiting for a row or table in it.
+	Statement, Lock time.Duration
+	// Idle ends a transaction whose process froze between two statements, so that what
+	// it had locked is not kept by a corpse; and a connection whose machine vanished.
+	Idle time.Duration
+	// Connect bounds one try to connect, to each host of the URL.
+	Connect time.Duration
+}
 
-// Parse reads a connection string or URL as libpq reads it, and sets what every
-// connection to the ledger's database has in common; of several hosts the one that
-// takes writes is used, see Primary. application is shown in pg_stat_activity. Errors: a URL that cannot be read, without quoting it.
+// ledgerLimits are those of recording and payments. Statement is many times the slowest
+// batch seen (0.4 s).
+var ledgerLimits = Limits{Statement: 30 * time.Second, Lock: 15 * time.Second, Idle: 10 * time.Second, Connect: 5 * time.Second}
+
+// rollbackTimeout bounds the clean-up of a connection whose caller has run out of time.
+const rollbackTimeout = 5 * time.Second
+
+// Parse reads the URL of the ledger's database with the ledger's limits, see ParseWith.
 func Parse(url, application string) (*pgxpool.Config, error) {
+	return ParseWith(url, application, ledgerLimits)
+}
+
+// ParseWith reads a connection string or URL as libpq reads it, and sets what all our
+// connections have in common; of several hosts the one that takes writes is used, see
+// Primary. application is shown in pg_stat_activity. Errors: a URL that cannot be read,
+// without quoting it.
+func ParseWith(url, application string, limits Limits) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("database url cannot be read") // the cause may quote a password
 	}
 	Primary(config.ConnConfig)
 	config.MinConns = 0
-	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.ConnectTimeout = limits.Connect
 	set := func(name, value string) { config.ConnConfig.RuntimeParams[name] = value }
 	set("application_name", application)
 	set("timezone", "UTC")
-	set("statement_timeout", milliseconds(statementTimeout))
-	set("lock_timeout", milliseconds(lockTimeout))
-	set("idle_in_transaction_session_timeout", milliseconds(idleInTransactionTimeout))
+	set("statement_timeout", milliseconds(limits.Statement))
+	set("lock_timeout", milliseconds(limits.Lock))
+	set("idle_in_transaction_session_timeout", milliseconds(limits.Idle))
 	// A server whose client's machine vanished learns it in this time and not in
 	// the two hours of a default kernel. Ignored on a socket of the same machine.
-	set("tcp_user_timeout", milliseconds(idleInTransactionTimeout))
+	set("tcp_user_timeout", milliseconds(limits.Idle))
 	// Accepted must mean on disk, whatever the server's default is.
 	set("synchronous_commit", "on")
 	return config, nil
@@ -104,7 +114,7 @@ func Rollback(ctx context.Context, conn *pgx.Conn) {
 	if pc.IsClosed() || pc.TxStatus() == 'I' {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	if _, err := pc.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
 		_ = pc.Close(ctx)

@@ -18,6 +18,7 @@ import (
 	"spillway/ingest"
 	"spillway/ledger"
 	"spillway/ledger/money"
+	"spillway/ledger/postgres/session"
 	"spillway/loadtest/audit"
 )
 
@@ -67,6 +68,7 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, ErrURL
 	}
+	session.Primary(config)
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["search_path"] = ledger.Rehearsal.Schema()
 	config.RuntimeParams["application_name"] = "spillway rehearse"

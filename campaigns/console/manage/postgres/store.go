@@ -11,9 +11,7 @@ package postgres
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,13 +28,8 @@ const schema = "manage"
 // migrationLock is held by one migrating process ("manage" in ASCII).
 const migrationLock migration.Lock = 0x6d616e616765
 
-// Limits that the server enforces on our connections: nothing waits for ever.
-const (
-	statementTimeout = 15 * time.Second
-	lockTimeout      = 10 * time.Second
-	idleTimeout      = 10 * time.Second
-	connectTimeout   = 5 * time.Second
-)
+// limits are far above what an import or a page needs.
+var limits = session.Limits{Statement: 15 * time.Second, Lock: 10 * time.Second, Idle: 10 * time.Second, Connect: 5 * time.Second}
 
 // connections is enough for the worker and some pages beside it.
 const connections = 4
@@ -76,20 +69,12 @@ type Store struct {
 
 // Open prepares the pool. It does not connect. Errors: a URL that cannot be read.
 func Open(url string) (*Store, error) {
-	c, err := pgxpool.ParseConfig(url)
+	c, err := session.ParseWith(url, "spillway console imports", limits)
 	if err != nil {
-		return nil, errors.New("database url cannot be read") // the cause may quote a password
+		return nil, err
 	}
-	c.MaxConns, c.MinConns = connections, 0
-	session.Primary(c.ConnConfig)
-	c.ConnConfig.ConnectTimeout = connectTimeout
-	for name, value := range map[string]string{
-		"application_name": "spillway console imports", "search_path": schema, "timezone": "UTC",
-		"statement_timeout": milliseconds(statementTimeout), "lock_timeout": milliseconds(lockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(idleTimeout),
-	} {
-		c.ConnConfig.RuntimeParams[name] = value
-	}
+	c.MaxConns = connections
+	c.ConnConfig.RuntimeParams["search_path"] = schema
 	pool, err := pgxpool.NewWithConfig(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("open pool of imports: %w", err)
@@ -108,8 +93,6 @@ func (s *Store) Migrate(ctx context.Context) error {
 	}
 	return nil
 }
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // live fills the live book's schema into a statement.
 func live(sql string) string {

@@ -166,6 +166,7 @@ var spillway = rules{
 		"github.com/pquerna/otp":                  {"campaigns/access/credential"},
 		"github.com/xuri/excelize/v2":             {"campaigns/console/manage/sheet"},
 		"go.yaml.in/yaml/v3":                      {"loadtest/scenario"},
+		"github.com/agnivade/levenshtein":         {"loadtest/scenario", "cmd/spillway/internal/config"}, // "did you mean"
 		"golang.org/x/sys":                        {"deploy/onebox/...", "loadtest/...", "cmd/..."},
 	},
 	tools: map[string]ring{
