@@ -83,8 +83,12 @@ func (c *joinCommand) join(p *process) (err error) {
 	defer screen.end()
 	group := lifecycle.New(p.log)
 	evidence := false
+	where := publicURL(string(c.NATSURL))
+	screen.say("connecting to the broker at " + where)
 	link, err := linkTo(p, group, c.Broker, "spillway rehearse join "+name)
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%s is not the broker of the installation under test, or cannot be reached from here: %w", where, err)
+	} else {
 		evidence, err = fleet.Join(p.ctx, fleet.MemberConfig{Fleet: c.Fleet, Name: name, Folder: folder, Open: openWords,
 			Limit: func(ctx context.Context, busiest int64) (*loadtest.Limit, error) {
 				return ownLimit(ctx, screen, c.OwnLimit, loadtest.DefaultConnections, busiest)
@@ -95,6 +99,9 @@ func (c *joinCommand) join(p *process) (err error) {
 	if evidence {
 		screen.line("The leader has not got the record of what was sent; it is kept in " + folder)
 		return err
+	}
+	if err == nil && p.ctx.Err() == nil { // not stopped before anybody led it
+		screen.line("The leader has everything; its report is of all generators.")
 	}
 	return errors.Join(err, os.RemoveAll(folder))
 }

@@ -167,7 +167,7 @@ func (f *follower) attend(ctx context.Context) error {
 				f.cfg.Log.Warn("nobody hears that this generator is there; still trying", "error", err)
 			}
 		case silent > leaderSilentMost:
-			return fmt.Errorf("no word from it since %v: %w", silent.Round(time.Second), ErrAbandoned)
+			return fmt.Errorf("no word from the leader for %v, it ended or lost the broker: %w", silent.Round(time.Second), ErrAbandoned)
 		}
 		select {
 		case <-ctx.Done():
@@ -272,7 +272,7 @@ func (f *follower) show(p loadtest.Progress) {
 	}
 	*c = loadtest.Counts{Sent: p.Sent, Accepted: p.Accepted, Refused: p.Refused, Unknown: p.Unknown, Waiting: p.Waiting, Recent: recent}
 	f.mu.Unlock()
-	if f.cfg.Show != nil {
+	if f.cfg.Show != nil && p.Phase != "" { // nothing happens until everybody begins
 		f.cfg.Show(p)
 	}
 }
