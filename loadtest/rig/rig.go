@@ -70,6 +70,8 @@ type Rig struct {
 	mu        sync.Mutex
 	processes map[string]*Process // by role, the newest of each
 	wires     map[link]*wire.Proxy
+	// cluster is what StartCluster started; nil of one of each.
+	cluster *cluster
 }
 
 // Programs are what a rig starts.
@@ -127,6 +129,9 @@ func (r *Rig) Close(keep bool) error {
 
 // URL is the donors' front door, behind a wire where there are any.
 func (r *Rig) URL() string {
+	if r.cluster != nil {
+		return "http://" + r.cluster.door
+	}
 	if w := r.wire(link{donors, RoleIngest}); w != nil {
 		return "http://" + w.Address()
 	}

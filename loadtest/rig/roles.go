@@ -63,8 +63,8 @@ func (r *Rig) StartIngest(ctx context.Context) error {
 // StartLedger starts the n-th ledger; it finds its own way to the broker and the
 // database, so nothing is waited for.
 func (r *Rig) StartLedger(_ context.Context, n int) error {
-	return r.start(Ledger(n), r.programs.Spillway, "ledger",
-		"--nats-url", r.brokerFor(Ledger(n)), "--database-url", r.databaseFor(Ledger(n)))
+	return r.start(Ledger(n), r.programs.Spillway, append([]string{"ledger",
+		"--nats-url", r.brokerFor(Ledger(n)), "--database-url", r.databaseFor(Ledger(n))}, r.replicas()...)...)
 }
 
 // Ready waits until a front-end, or `up`, takes money.
@@ -82,6 +82,9 @@ func (r *Rig) Ready(ctx context.Context, role string) error {
 
 // Restart starts a role again after it was killed.
 func (r *Rig) Restart(ctx context.Context, role string) error {
+	if ours, err := r.restartOfCluster(ctx, role); ours {
+		return err
+	}
 	switch role {
 	case RoleUp:
 		return r.StartUp(ctx)
@@ -112,7 +115,11 @@ func (r *Rig) Where() []string {
 	if r.Private() {
 		return []string{"--data", r.DataDir}
 	}
-	return []string{"--nats-url", r.BrokerURL(), "--database-url", r.DatabaseURL()}
+	at := r.BrokerURL()
+	if r.cluster != nil {
+		at = r.clusterURL("operator")
+	}
+	return []string{"--nats-url", at, "--database-url", r.DatabaseURL()}
 }
 
 // Private tells whether everything runs in `up`.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"spillway/ingest/webhook"
@@ -72,7 +73,7 @@ func (r *Rig) StartSimulator(ctx context.Context) error {
 func (r *Rig) StartPayments(_ context.Context, n int) error {
 	return r.start(Payments(n), r.programs.Spillway, append([]string{"payments",
 		"--simulator", r.processorFor(Payments(n)), "--pace", strconv.Itoa(r.Till.PerSecond),
-		"--nats-url", r.brokerFor(Payments(n)), "--database-url", r.databaseFor(Payments(n))}, r.Till.Args...)...)
+		"--nats-url", r.brokerFor(Payments(n)), "--database-url", r.databaseFor(Payments(n))}, slices.Concat(r.Till.Args, r.replicas())...)...)
 }
 
 // ProcessorURL is the simulator's address.

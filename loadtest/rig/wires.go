@@ -75,6 +75,9 @@ func (r *Rig) via(from, to, direct string) string {
 }
 
 func (r *Rig) brokerFor(role string) string {
+	if r.cluster != nil {
+		return r.clusterURL(role)
+	}
 	return brokerURL(r.via(role, RoleBroker, r.brokerAddress))
 }
 
@@ -83,6 +86,9 @@ func (r *Rig) processorFor(role string) string {
 }
 
 func (r *Rig) frontEndFor(role string) string {
+	if r.cluster != nil {
+		return r.URL()
+	}
 	return "http://" + r.via(role, RoleIngest, r.address)
 }
 
