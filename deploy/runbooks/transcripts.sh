@@ -119,7 +119,7 @@ ALL="$FRONT $LEDGER $PAY"
 for ops in $ALL $CONSOLE; do until_said "curl -sf $ops/readyz"; done
 
 if begin before-the-day "Two front-ends, a ledger, payments and a console, each a process"; then
-    carry before-the-day TARGET=http://127.0.0.1:29181 RATE=50 FOR=10s "OPS=$ALL" SPILLWAY_SECRETS="$RIG/secrets.json" "REHEARSE=--charging off --html $RIG/rehearsal.html" before-the-day.sh
+    carry before-the-day TARGET=http://127.0.0.1:29181 RATE=50 FOR=10s "OPS=$ALL" SPILLWAY_SECRETS="$RIG/secrets.json" "REHEARSE=--charging off --html $RIG/rehearsal.html --record $RIG/rehearsal.record" before-the-day.sh
 fi
 gifts 20
 until_said "spillway verify --drained"
@@ -207,7 +207,7 @@ if begin search-behind "The lists are made anew"; then
     carry search-behind OPS="$CONSOLE" REBUILD=yes search-behind.sh
 fi
 if begin overload "800 donations a second are offered meanwhile"; then
-    spillway rehearse --target http://127.0.0.1:29181 --rate 800 --for 6s --charging off --secrets secrets.json --html rehearsal.html >logs/rehearse 2>&1 &
+    spillway rehearse --target http://127.0.0.1:29181 --rate 800 --for 6s --charging off --secrets secrets.json --html rehearsal.html --record rehearsal.record >logs/rehearse 2>&1 &
     load=$!
     sleep 4
     carry overload "OPS=$FRONT" look.sh overload
@@ -220,7 +220,7 @@ if begin webhooks "An event came whose signature is of a secret that nobody know
 fi
 if begin stream-nearly-full "Nothing is nearly full; the stream of donations gets more room all the same"; then
     more=()
-    if command -v nats >/dev/null; then more=(STREAM=DONATIONS_0 BYTES=1800MB); fi
+    if command -v nats >/dev/null; then more=(STREAM=DONATIONS_0 BYTES=1600MB); fi
     carry stream-nearly-full "OPS=$FRONT" STORE="$RIG/nats" "${more[@]}" stream-nearly-full.sh
 fi
 # Last: from here on verify names it, which is the point.
