@@ -248,6 +248,7 @@ func (t *till) start(ctx context.Context, group *lifecycle.Group) error {
 	service, err := charge.New(charge.Config{
 		Account: accountOf(t.processor), Simulator: t.processor.Simulator != "", Mode: modeOf(t.processor), Holder: nodeName(),
 		StopTimeout: chargeStop, ActWithin: t.processor.ActWithin,
+		AskAfter: t.processor.AskAfter, SweepEvery: t.processor.AskAfter / 2, SweepGrace: t.processor.AskAfter / 2,
 	}, charge.Deps{Books: books, Processor: client, Webhooks: messages{webhooks}, Tracer: t.traces.of(paymentsService), Registerer: t.registry, Log: t.log})
 	if err != nil {
 		return err

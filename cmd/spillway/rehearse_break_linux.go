@@ -96,7 +96,7 @@ func (c *rehearseRunCommand) rigTill() *rig.Till {
 	}
 	return &rig.Till{Processes: rigPayments, PerSecond: c.Pace, Seed: c.Seed,
 		// Donors who are asked for 3-D Secure are the rehearsal's.
-		Faults: []string{"--donors-after", "0s"}, Args: []string{"--act-within", privateActWithin.String()}}
+		Faults: []string{"--donors-after", "0s"}, Args: privateTill()}
 }
 
 // roles lists the processes as they are now, for what each of them uses.

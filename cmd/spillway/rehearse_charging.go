@@ -21,12 +21,22 @@ const (
 // for 3-D Secure: the rehearsal's act within seconds, or never.
 const privateActWithin = 20 * time.Second
 
+// privateAskAfter is how soon a private installation asks the simulator for what it has
+// not told, such as the fees of those donors: a rehearsal of a minute does not wait three
+// more for them, and the simulator's reads are nobody else's.
+const privateAskAfter = 20 * time.Second
+
+// privateTill are the arguments of a private installation's payments.
+func privateTill() []string {
+	return []string{"--act-within", privateActWithin.String(), "--ask-after", privateAskAfter.String()}
+}
+
 // privateArgs are those of the private installation.
 func (c *rehearseRunCommand) privateArgs() []string {
 	if c.Charging == chargingOff {
 		return []string{"--no-payments"}
 	}
-	return []string{"--pace", strconv.Itoa(c.Pace), "--act-within", privateActWithin.String()}
+	return append(privateTill(), "--pace", strconv.Itoa(c.Pace))
 }
 
 // rehearsedTill is how the rehearsal looks at the charging.

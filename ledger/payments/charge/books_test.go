@@ -272,7 +272,7 @@ func (b *books) Overdue(_ context.Context, now time.Time, _ int) (facts []paymen
 	return facts, nil
 }
 
-func (b *books) Stuck(_ context.Context, now time.Time) (count int64, since time.Time, err error) {
+func (b *books) Stuck(_ context.Context, then time.Time) (count int64, since time.Time, err error) {
 	leave, err := b.enter("Stuck")
 	if err != nil {
 		return 0, since, err
@@ -280,7 +280,7 @@ func (b *books) Stuck(_ context.Context, now time.Time) (count int64, since time
 	defer leave()
 	for _, p := range b.payments {
 		a := p.Attempts[len(p.Attempts)-1]
-		if a.State >= payments.Calling && a.State <= payments.Processing && now.Sub(a.FirstCalledAt) > 2*time.Minute {
+		if a.State >= payments.Calling && a.State <= payments.Processing && !a.FirstCalledAt.After(then) {
 			count++
 			if since.IsZero() || a.FirstCalledAt.Before(since) {
 				since = a.FirstCalledAt

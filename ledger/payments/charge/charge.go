@@ -68,6 +68,9 @@ type Config struct {
 	// HoldMax ends the reports that a message is in progress: see consumer.Config. 1 min.
 	HoldMax time.Duration
 
+	// AskAfter is how long a payment waits for its answer, or a capture for its fee, before
+	// the processor is asked: most answers come within seconds. 2 min.
+	AskAfter time.Duration
 	// SweepEvery is the pace of asking the processor about what never came. 1 min.
 	SweepEvery time.Duration
 	// SweepGrace is how old an event must be before it is taken not to have come: the
@@ -105,6 +108,7 @@ const (
 	defaultApplyWait   = 3 * time.Millisecond
 	defaultAckWait     = 10 * time.Second
 	defaultHoldMax     = time.Minute
+	defaultAskAfter    = 2 * time.Minute
 	defaultSweepEvery  = time.Minute
 	defaultSweepGrace  = time.Minute
 	defaultSweepPages  = 600
@@ -135,6 +139,7 @@ func (c Config) withDefaults() Config {
 	duration(&c.ApplyWait, defaultApplyWait)
 	duration(&c.AckWait, defaultAckWait)
 	duration(&c.HoldMax, defaultHoldMax)
+	duration(&c.AskAfter, defaultAskAfter)
 	duration(&c.SweepEvery, defaultSweepEvery)
 	duration(&c.SweepGrace, defaultSweepGrace)
 	number(&c.SweepPages, defaultSweepPages)
@@ -148,7 +153,7 @@ func (c Config) Validate() error {
 	var errs []error
 	for name, d := range map[string]time.Duration{
 		"CallTimeout": c.CallTimeout, "ClaimFor": c.ClaimFor, "ClaimEvery": c.ClaimEvery, "Poll": c.Poll, "ApplyWait": c.ApplyWait,
-		"AckWait": c.AckWait, "HoldMax": c.HoldMax, "SweepEvery": c.SweepEvery, "SweepGrace": c.SweepGrace, "StopTimeout": c.StopTimeout,
+		"AckWait": c.AckWait, "HoldMax": c.HoldMax, "AskAfter": c.AskAfter, "SweepEvery": c.SweepEvery, "SweepGrace": c.SweepGrace, "StopTimeout": c.StopTimeout,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("charge: %s is negative", name))

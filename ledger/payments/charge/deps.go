@@ -78,9 +78,9 @@ type Store interface {
 	Queue(ctx context.Context, account, endpoint string) (payments.QueueState, error)
 	// Overdue finds attempts that a time has passed for.
 	Overdue(ctx context.Context, now time.Time, most int) ([]payments.Fact, error)
-	// Stuck counts payments that wait for an answer, or for the fee of their capture, for
-	// so long that the processor is to be asked, and returns when the first of their calls was made.
-	Stuck(ctx context.Context, now time.Time) (count int64, since time.Time, err error)
+	// Stuck counts payments that wait for an answer, or for the fee of their capture,
+	// since then or before, and returns when the first of their calls was made.
+	Stuck(ctx context.Context, then time.Time) (count int64, since time.Time, err error)
 
 	// Apply makes the payments what the facts make of them, in one transaction, and
 	// books what moved. Facts of one donation are applied in their order; all facts of

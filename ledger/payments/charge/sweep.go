@@ -138,7 +138,7 @@ func (w *sweep) events(ctx context.Context) error {
 // called. It returns since when there are any.
 func (w *sweep) stuck(ctx context.Context, d *desk) (since time.Time, err error) {
 	bounded, cancel := ask(ctx)
-	count, since, err := d.book.Store.Stuck(bounded, w.s.deps.Now())
+	count, since, err := d.book.Store.Stuck(bounded, w.s.deps.Now().Add(-w.s.config.AskAfter))
 	cancel()
 	if err != nil {
 		return time.Time{}, err

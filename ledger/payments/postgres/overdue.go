@@ -15,15 +15,10 @@ var (
 	stuckSQL   = statement("stuck")
 )
 
-const (
-	// keyMemory is how long the processor surely remembers an idempotency key: it
-	// says 24 hours, and four of them are left for whoever is slow
-	// (docs.stripe.com/api/idempotent_requests).
-	keyMemory = 20 * time.Hour
-	// stuckAfter is when the processor is asked about a payment of which no answer and
-	// no webhook has come: most come within seconds.
-	stuckAfter = 2 * time.Minute
-)
+// keyMemory is how long the processor surely remembers an idempotency key: it
+// says 24 hours, and four of them are left for whoever is slow
+// (docs.stripe.com/api/idempotent_requests).
+const keyMemory = 20 * time.Hour
 
 // Overdue returns facts about attempts that a time has passed for as of now: tokens
 // that expired before their first call, donors who did not come back to act, and
@@ -49,12 +44,13 @@ func (b *Book) Overdue(ctx context.Context, now time.Time, most int) ([]payments
 	return facts, sorted("look for what is overdue", err)
 }
 
-// Stuck counts the payments whose call was made long enough ago to be asked about as
-// of now, and those captured as long ago whose fee is not known, and returns when the first of those calls was made, zero for none.
+// Stuck counts the payments whose call was made by then and has no answer, and those
+// captured by then whose fee is not known, and returns when the first of those calls was
+// made, zero for none.
 // Errors: ledger.ErrUnavailable.
-func (b *Book) Stuck(ctx context.Context, now time.Time) (count int64, since time.Time, err error) {
+func (b *Book) Stuck(ctx context.Context, then time.Time) (count int64, since time.Time, err error) {
 	var first *time.Time
-	if err := b.asks.QueryRow(ctx, stuckSQL, now.Add(-stuckAfter)).Scan(&count, &first); err != nil {
+	if err := b.asks.QueryRow(ctx, stuckSQL, then).Scan(&count, &first); err != nil {
 		return 0, time.Time{}, sorted("look for what is stuck", err)
 	}
 	if first != nil {

@@ -131,40 +131,41 @@ func TestOverdue_FindsWhatATimeHasPassedFor(t *testing.T) {
 
 func TestStuck_CountsWhatTheProcessorIsAskedAbout(t *testing.T) {
 	r := newRig(t)
-	if n, since, err := r.Stuck(t.Context(), time.Now()); n != 0 || !since.IsZero() || err != nil {
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	if n, since, err := r.Stuck(t.Context(), ago(2*time.Minute)); n != 0 || !since.IsZero() || err != nil {
 		t.Errorf("an empty queue: %d since %v, %v", n, since, err)
 	}
 	r.give(t, expiring("one", 60), expiring("two", 60), expiring("three", 60))
 	r.expand(t)
 	r.exec(t, "UPDATE attempts SET state = 4, first_called_at = now() - interval '1 minute'")
-	if n, _, err := r.Stuck(t.Context(), time.Now()); n != 0 || err != nil {
-		t.Errorf("after a minute: %d, %v", n, err)
+	if n, _, err := r.Stuck(t.Context(), ago(2*time.Minute)); n != 0 || err != nil {
+		t.Errorf("called later: %d, %v", n, err)
 	}
-	n, since, err := r.Stuck(t.Context(), time.Now().Add(2*time.Minute))
-	if ago := time.Since(since); n != 3 || err != nil || ago < time.Minute || ago > time.Minute+patience {
-		t.Errorf("after three: %d since %v, %v", n, since, err)
+	n, since, err := r.Stuck(t.Context(), time.Now())
+	if age := time.Since(since); n != 3 || err != nil || age < time.Minute || age > time.Minute+patience {
+		t.Errorf("called before: %d since %v, %v", n, since, err)
 	}
 	// The intent of a second card is as old as the first one's call: that is where it
 	// is listed.
 	r.exec(t, "UPDATE attempts SET state = 5, first_called_at = now() - interval '3 hours'")
 	r.exec(t, `INSERT INTO attempts (donation_id, attempt_no, state, source, token, token_expires_at, not_before, first_called_at, changed_at)
 		SELECT donation_id, 2, 4, source, 'another', now() + interval '1 hour', now(), now() - interval '5 minutes', now() FROM attempts`)
-	n, since, err = r.Stuck(t.Context(), time.Now())
-	if ago := time.Since(since); n != 3 || err != nil || ago < 3*time.Hour {
+	n, since, err = r.Stuck(t.Context(), ago(2*time.Minute))
+	if age := time.Since(since); n != 3 || err != nil || age < 3*time.Hour {
 		t.Errorf("with second cards: %d since %v, %v", n, since, err)
 	}
 	// A capture that an event told, without its fee, is asked about as well.
 	r.exec(t, "UPDATE attempts SET state = 7")
 	r.exec(t, "UPDATE payments SET charge = 'ch_1', captured_minor = 1, captured_at = now() - interval '1 minute'")
-	if n, _, err := r.Stuck(t.Context(), time.Now()); n != 0 || err != nil {
-		t.Errorf("a minute without a fee: %d, %v", n, err)
+	if n, _, err := r.Stuck(t.Context(), ago(2*time.Minute)); n != 0 || err != nil {
+		t.Errorf("captured later, without a fee: %d, %v", n, err)
 	}
-	n, since, err = r.Stuck(t.Context(), time.Now().Add(2*time.Minute))
-	if ago := time.Since(since); n != 3 || err != nil || ago < 3*time.Hour {
-		t.Errorf("three minutes without a fee: %d since %v, %v", n, since, err)
+	n, since, err = r.Stuck(t.Context(), time.Now())
+	if age := time.Since(since); n != 3 || err != nil || age < 3*time.Hour {
+		t.Errorf("captured before, without a fee: %d since %v, %v", n, since, err)
 	}
 	r.exec(t, "UPDATE payments SET fee_minor = 0, fee_currency = 'USD'")
-	if n, _, err := r.Stuck(t.Context(), time.Now().Add(2*time.Minute)); n != 0 || err != nil {
+	if n, _, err := r.Stuck(t.Context(), time.Now()); n != 0 || err != nil {
 		t.Errorf("once the fee is known: %d, %v", n, err)
 	}
 }

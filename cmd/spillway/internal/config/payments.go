@@ -19,8 +19,12 @@ type Processor struct {
 	StripePublishableKey string        `env:"SPILLWAY_STRIPE_PUBLISHABLE_KEY" placeholder:"PK" help:"The publishable key (pk_...) that donors' pages were built with: a start with keys of two modes is refused."`
 	Simulator            string        `placeholder:"URL" help:"Charge at a stand-in for Stripe at this address ('spillway stripesim'), which moves no money; rehearsals are charged there too."`
 	ActWithin            time.Duration `default:"30m" help:"How long a donor who is asked for 3-D Secure may take before the payment is canceled."`
+	AskAfter             time.Duration `default:"2m" help:"How long a call may go without its answer, or a capture without its fee, before the processor is asked what became of it; events that did not come are looked for as well, every half of this."`
 	Pace                 int           `default:"25" placeholder:"N" help:"Charges per second that the processor allows, by all processes together; for an account that has no pace yet. Stripe's default is ${default}. A running one is changed with 'spillway payments pace'."`
 }
+
+// askAfterLeast is longer than nearly all calls and events take.
+const askAfterLeast = 5 * time.Second
 
 // paceMost is far beyond any processor: a digit too many is a typo.
 const paceMost = 100_000
@@ -72,6 +76,9 @@ func (p Processor) Check() error {
 	}
 	if p.ActWithin < 0 {
 		errs = append(errs, errors.New("--act-within: not a time"))
+	}
+	if p.AskAfter < askAfterLeast {
+		errs = append(errs, fmt.Errorf("--ask-after: at least %v, or every call is asked about", askAfterLeast))
 	}
 	if p.Pace < 1 || p.Pace > paceMost {
 		errs = append(errs, fmt.Errorf("--pace: from 1 to %d charges a second", paceMost))
