@@ -126,8 +126,11 @@ func (m *meter) settled(j *job, r result, now time.Time) {
 		m.accepted++
 		m.line.Accepted(j.planned, now)
 		m.lastRowAnswer = now
-		if now.Sub(m.secondFrom) >= time.Second {
-			m.second, m.secondFrom = 0, now
+		if m.secondFrom.IsZero() {
+			m.secondFrom = m.firstSent
+		}
+		if past := now.Sub(m.secondFrom); past >= time.Second { // the timeline's seconds, nearly
+			m.second, m.secondFrom = 0, m.secondFrom.Add(past.Truncate(time.Second))
 		}
 		m.second++
 		m.best = max(m.best, m.second)

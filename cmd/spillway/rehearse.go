@@ -212,7 +212,7 @@ func (c *rehearseRunCommand) rehearse(p *process) (report *loadtest.Report, err 
 // tell prints the report, and writes it where it goes.
 func (c *rehearseRunCommand) tell(p *process, at *place, report *loadtest.Report) (err error) {
 	c.reportSaid, err = c.files(at).write(report, func(w io.Writer) error { return reportpage.Write(w, report) }, c.JSON, p.log)
-	return errors.Join(err, report.WriteTable(p.stdout))
+	return errors.Join(err, report.WriteTable(p.stdout), reportpage.WriteShort(p.stdout, report))
 }
 
 // name sees to the run's name: given, that of the record to resume, or new.

@@ -46,11 +46,14 @@ func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	found := r.Result
 	if p := r.Plan; p != nil {
-		word := "NOT ENOUGH"
-		if p.Met {
+		word, holds := "NOT ENOUGH", "holds"
+		switch {
+		case p.Met:
 			word = "ENOUGH"
+		case found.Limit == LimitGenerator: // more was not asked of it
+			word, holds = "NOT SHOWN", "holds at least"
 		}
-		fmt.Fprintf(&b, "\n%s: this stack holds %s donations/s; your day needs %s; headroom %.1fx (wanted %.1fx).\n", word, rate(p.Holds), rate(p.Need), p.Headroom, p.Wanted)
+		fmt.Fprintf(&b, "\n%s: this stack %s %s donations/s; your day needs %s; headroom %.1fx (wanted %.1fx).\n", word, holds, rate(p.Holds), rate(p.Need), p.Headroom, p.Wanted)
 	}
 	fmt.Fprintf(&b, "\n%s%s.\n", strings.ToUpper(found.Sentence()[:1]), found.Sentence()[1:])
 	fmt.Fprintf(&b, "Levels: ack p99 %s, errors %.2f %%, staleness p99 %s, drain %s. Target %s, %s%s.\n", short(found.Levels.AckP99), 100*found.Levels.ErrorShare,

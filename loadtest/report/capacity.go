@@ -18,7 +18,7 @@ import (
 //go:embed capacity.gohtml
 var capacityText string
 
-var capacityPage = template.Must(template.New("capacity").Parse(capacityText))
+var capacityPage = template.Must(template.New("capacity").Funcs(functions).Parse(capacityText))
 
 // WriteCapacity writes what a search for capacity found as a page of the same kind.
 // Errors are those of w; nothing is written unless the page is whole.
@@ -72,7 +72,7 @@ func newCapacityView(r *capacity.Report) *capacityView {
 		Style: template.CSS(pageStyle), //nolint:gosec // our own
 		Title: "Capacity of " + r.Target, Cause: found.Cause, Command: r.Command, Words: capacityWords,
 		Picture: pictureOf(found), Tone: Good, Headline: capital(found.Sentence()) + ".",
-		About: []fact{{Name: "Where", Text: r.Target}, {Name: "When", Text: r.StartedAt.UTC().Format("2 January 2006, 15:04:05 UTC")}, {Name: "Took", Text: long(found.Took)}},
+		About: []fact{{Name: "Where", Text: r.Target}, {Name: "When", Text: r.StartedAt.UTC().Format("2 January 2006, 15:04 UTC")}, {Name: "Took", Text: long(found.Took)}},
 	}
 	unproven := 0
 	for i := range found.Trials {
@@ -86,14 +86,17 @@ func newCapacityView(r *capacity.Report) *capacityView {
 		v.Tone = Warn
 	}
 	if p := r.Plan; p != nil {
-		word, of := "Enough", "your day needs"
-		if !p.Met {
+		word, holds := "Enough", "holds"
+		switch {
+		case !p.Met && found.Limit == capacity.LimitGenerator: // more was not asked of it
+			v.Tone, word, holds = Warn, "Not shown", "holds at least"
+		case !p.Met:
 			v.Tone, word = Warn, "Not enough"
 			if p.Headroom < 1 {
 				v.Tone = Bad
 			}
 		}
-		v.Headline = fmt.Sprintf("%s: this stack holds %s gifts a second; %s %s; headroom %s.", word, rate(p.Holds), of, rate(p.Need), times(p.Headroom))
+		v.Headline = fmt.Sprintf("%s: this stack %s %s gifts a second; your day needs %s; headroom %s.", word, holds, rate(p.Holds), rate(p.Need), times(p.Headroom))
 		v.Plan = planOf(p)
 	}
 	if unproven > 0 {
@@ -120,7 +123,10 @@ func capacityAnswers(r *capacity.Report, unproven int) (all []Answer) {
 		if !plan.Met {
 			a.Tone = Warn
 			a.Text = fmt.Sprintf("Not with the headroom that was wanted: the peak is %s gifts a second, and it holds %s that; wanted were %s.", rate(plan.Need), times(plan.Headroom), times(plan.Wanted))
-			if plan.Headroom < 1 {
+			switch {
+			case found.Limit == capacity.LimitGenerator:
+				a.Text = fmt.Sprintf("That is not shown: the peak is %s gifts a second, with %s that wanted, and no more than %s could be asked of it here.", rate(plan.Need), times(plan.Wanted), rate(plan.Holds))
+			case plan.Headroom < 1:
 				a.Tone = Bad
 				a.Text = fmt.Sprintf("No: the peak is %s gifts a second, and it holds %s.", rate(plan.Need), rate(plan.Holds))
 			}

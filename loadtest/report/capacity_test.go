@@ -71,6 +71,10 @@ func TestWriteCapacity_AnswersWhatPeopleAsk(t *testing.T) {
 			"acknowledgement p99 (1.2s, allowed 250ms), 3 s into the trial", "CPU of the machine, 98 % in use", "each of the 5 trials had a proof", "by 2026-12-11 at the latest", "Subject: Rate limit",
 			"503 overloaded", "25 a second (yours)", "to ask for", `rect class="knee"`, "spillway rehearse capacity --expect 350"}, []string{"Not enough", "Do not open"}},
 		{"not enough", func(r *capacity.Report) { r.Plan.Met, r.Plan.Headroom, r.Plan.Need = false, 0.5, 1900 }, []string{`class="verdict bad"`, "Not enough", "No: the peak is 1,900", "Give it more of what was nearest its limit"}, []string{">Enough"}},
+		{"not shown", func(r *capacity.Report) {
+			r.Plan.Met, r.Plan.Headroom, r.Plan.Need = false, 0.5, 1900
+			r.Result.Limit, r.Result.GeneratorWhy = capacity.LimitGenerator, "it was late itself"
+		}, []string{`class="verdict warn"`, "Not shown: this stack holds at least 950", "That is not shown: the peak is 1,900"}, []string{"Not enough", "No: the peak"}},
 		{"no event", func(r *capacity.Report) { r.Plan = nil }, []string{`class="verdict good"`, "This stack holds 1,000 donations/s", "--expect-replay"}, []string{"queue of charges on your day"}},
 		{"the generator", func(r *capacity.Report) {
 			r.Plan, r.Result.Knee, r.Result.Cause = nil, nil, nil

@@ -29,7 +29,7 @@ func aboutOf(r *loadtest.Report) []fact {
 	}
 	all := []fact{
 		{Name: "Run", Text: r.Run, Note: session}, {Name: "What", Text: source}, {Name: "Where", Text: r.Target},
-		{Name: "When", Text: r.StartedAt.UTC().Format("2 January 2006, 15:04:05 UTC")},
+		{Name: "When", Text: r.StartedAt.UTC().Format("2 January 2006, 15:04 UTC")},
 	}
 	var names []string
 	for _, g := range r.Generators {
@@ -46,11 +46,11 @@ func factsOf(r *loadtest.Report) []fact {
 	s := &r.Sending
 	all := []fact{
 		{Name: "asked for", Text: count(s.Planned) + " gifts", Note: rate(s.SentRate) + " a second for " + long(s.For)},
-		{Name: "acknowledged", Text: count(s.Accepted), Note: rate(s.AckRate) + " a second, best second " + count(s.BestSecond)},
-		{Name: "wait for the answer", Text: long(s.Latency.P99) + " p99", Note: "half " + long(s.Latency.P50) + ", longest " + long(s.Latency.Max)},
+		{Name: "acknowledged", Text: count(s.Accepted), Note: rate(s.AckRate) + " a second, busiest second " + count(bestSecond(r))},
+		{Name: "wait for the answer", Text: long(s.Latency.P99), Note: "99 of 100 at most; half " + long(s.Latency.P50) + ", longest " + long(s.Latency.Max)},
 	}
 	if w := &r.Watch; w.Readings > 0 {
-		all = append(all, fact{Name: "age of totals", Text: long(w.Lag.P99) + " p99", Note: "half " + long(w.Lag.P50) + ", highest " + long(w.Lag.Max)})
+		all = append(all, fact{Name: "age of totals", Text: long(w.Lag.P99), Note: "99 of 100 at most; half " + long(w.Lag.P50) + ", oldest " + long(w.Lag.Max)})
 	}
 	drained := fact{Name: "books complete", Text: long(r.DrainFor), Note: "after the last answer"}
 	if !r.Drained {

@@ -9,6 +9,7 @@ package report
 import (
 	"bytes"
 	_ "embed" // the template and the style
+	"fmt"
 	"html/template"
 	"io"
 	"strings"
@@ -22,9 +23,10 @@ var pageText string
 //go:embed page.css
 var pageStyle string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"count": count, "join": strings.Join,
-}).Parse(pageText))
+// functions are those of both pages' templates.
+var functions = template.FuncMap{"count": count, "fields": strings.Fields, "join": strings.Join}
+
+var page = template.Must(template.New("page").Funcs(functions).Parse(pageText))
 
 // Write writes the page. Errors are those of w; nothing is written unless the page is whole.
 func Write(w io.Writer, r *loadtest.Report) error {
@@ -33,6 +35,28 @@ func Write(w io.Writer, r *loadtest.Report) error {
 		return err
 	}
 	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// WriteShort writes the verdict and the answers as lines, for a terminal. Errors are those of w.
+func WriteShort(w io.Writer, r *loadtest.Report) error {
+	v := judge(r, limitsOf(r))
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nIn short: %s\n\n", v.Headline)
+	for _, a := range v.Answers {
+		fmt.Fprintf(&b, "  %-21s %s\n", a.Question, a.Text)
+	}
+	for i, a := range v.Advice {
+		title := ""
+		if i == 0 {
+			title = "Before the day?"
+		}
+		fmt.Fprintf(&b, "  %-21s %d. %s\n", title, i+1, a.Text)
+		if a.Command != "" {
+			fmt.Fprintf(&b, "  %-21s    %s\n", "", a.Command)
+		}
+	}
+	_, err := io.WriteString(w, strings.ReplaceAll(b.String(), "\u00a0", " ")+"\n")
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 	"spillway/loadtest/audit"
 	"spillway/loadtest/machine"
 	"spillway/loadtest/timeline"
+	"spillway/loadtest/visit"
 )
 
 var began = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
@@ -86,6 +87,9 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 				second(r, i).Roles[loadtest.MachineRole] = timeline.Usage{CPU: 2 * time.Second}
 			}
 		}, []string{`class="verdict good"`, "with nothing to spare", "At its limit: the machine", "Give it more cores"}, []string{"did not keep up"}},
+		{"a busy second", func(r *loadtest.Report) { second(r, 7).Accepted = 480 }, []string{"The busiest single second had 480.", "busiest second 480", "<span>capacity</span> <span>--expect</span> <span>600</span>", "nobody but 8 watchers"}, nil},
+		{"readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Visits: 12_000, Begun: 12_000, Donors: 3000} }, []string{"there were 1.5 for each gift here"}, []string{"busiest single second"}},
+		{"many readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Begun: 600_000} }, nil, []string{"Measure the readers"}},
 		{"a loss", func(r *loadtest.Report) {
 			r.Holds, r.Failures = false, []string{"I1 is broken 2 times"}
 			r.Audit.Checks[0].Broken, r.Audit.Checks[0].Violations = 2, []audit.Violation{{ID: "01890000-aaaa", Ref: "row 7", Detail: "is not in the ledger"}}
@@ -127,6 +131,22 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWriteShort_AnswersInATerminal(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := WriteShort(&b, good(300)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"In short: It holds, at up to 300 gifts a second.\n", "Up to what rate?      At least 300", "Was anything lost?    Nothing.", "Before the day?       1. Rehearse the real installation"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &b)
+		}
+	}
+	if strings.Contains(b.String(), "\u00a0") {
+		t.Error("a space that terminals may not know")
 	}
 }
 

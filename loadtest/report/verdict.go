@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ const (
 	processorDefault = 25
 	// tokenLife is how long a card's token may wait for its charge.
 	tokenLife = 12 * time.Hour
+	// readersExpected is how many look at pages for each that gives, on a real day.
+	readersExpected = 100
 	// rateTolerated is how far served may be from asked for: a percent.
 	rateTolerated = 0.01
 )
@@ -153,6 +156,9 @@ func upTo(r *loadtest.Report, limits []limit, shown, asked float64, at, length t
 		a.Text = fmt.Sprintf("%s gifts a second, shown over %s from %s on. Asked for were up to %s.", rate(shown), long(length), clock(at), rate(asked))
 	default:
 		a.Text = fmt.Sprintf("At least %s gifts a second, shown over %s from %s on.", rate(shown), long(length), clock(at))
+		if peak := bestSecond(r); float64(peak) > shown {
+			a.Text += fmt.Sprintf(" The busiest single second had %s.", count(peak))
+		}
 		a.More = "More was not asked for, so where the limit lies is not known."
 		if full != nil {
 			a.More = fmt.Sprintf("More was not asked for. Do not expect much more; at its limit: %s.", full.name)
@@ -180,8 +186,12 @@ func gaveWay(limits []limit, gave *limit) Answer {
 		used := false
 		for i := range limits {
 			if l := &limits[i]; l.full() {
+				also := " At its limit: "
+				if used {
+					also = " And "
+				}
 				used, a.Tone = true, Warn
-				a.Text += " At its limit: " + l.met()
+				a.Text += also + l.met()
 			}
 		}
 		for i := range limits {
@@ -274,7 +284,8 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		say("spillway rehearse --target URL --database-url URL --nats-url URL --secrets FILE", "Rehearse the real installation too: here generator, broker and database shared one machine.")
 	}
 	if gave == nil && asked > 0 {
-		say("", "Ask for more than you expect: estimate the hottest second of your day, and repeat at twice that rate. This one asked for %s gifts a second at most.", rate(asked))
+		say("spillway rehearse capacity --expect "+strconv.Itoa(int(math.Ceil(2*asked))),
+			"Find the limit: this one asked for %s gifts a second at most. Estimate the hottest second of your day, double it, and put it in place of the number here.", rate(asked))
 	}
 	if n := r.Sending.Accepted; n > 0 {
 		took := time.Duration(math.Ceil(float64(n)/processorDefault)) * time.Second
@@ -285,15 +296,40 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		say("", "%s Ask for a raise six weeks before the day if yours needs one.", text)
 	}
 	if t := r.Timeline; t == nil || !faulted(t) {
-		say("--storms 3s/30s --timeouts 1% --webhooks lost=3%,twice=5%,late=10%", "Break things on purpose: nothing was broken in this rehearsal. Repeat it with, for a beginning:")
+		say("spillway rehearse --storms 3s/30s --timeouts 1% --webhooks lost=3%,twice=5%,late=10%", "Break things on purpose: nothing was broken in this rehearsal. For a beginning, have the processor misbehave:")
 	}
 	if names := untested(r); len(names) > 0 {
 		say("", "Repeat with what was not tested here: %s.", strings.Join(names, ", "))
 	}
-	if r.Setting != nil {
-		say("spillway viewers", "Measure the readers: %s here. A real day has a hundred readers for each gift.", plural(int64(r.Setting.Watchers), "watcher read totals", "watchers read totals"))
+	if readers := readersPerGift(r); r.Setting != nil && readers < readersExpected {
+		had := "nobody but " + plural(int64(r.Setting.Watchers), "watcher", "watchers")
+		if readers > 0 {
+			had = rate(readers) + " for each gift"
+		}
+		say("spillway viewers", "Measure the readers: there were %s here. A real day has a hundred for each gift.", had)
 	}
 	return all
+}
+
+// readersPerGift is how many visits were made by people who did not give, for each gift.
+func readersPerGift(r *loadtest.Report) float64 {
+	if r.Visits == nil || r.Sending.Planned == 0 {
+		return 0
+	}
+	return float64(max(0, r.Visits.Begun-r.Visits.Donors)) / float64(r.Sending.Planned)
+}
+
+// bestSecond is how many gifts were acknowledged in the busiest second that the page shows.
+func bestSecond(r *loadtest.Report) (most int64) {
+	if r.Timeline == nil {
+		return r.Sending.BestSecond
+	}
+	for i := range r.Timeline.Points {
+		if p := &r.Timeline.Points[i]; p.For > 0 {
+			most = max(most, int64(float64(p.Accepted)/p.For.Seconds()))
+		}
+	}
+	return most
 }
 
 func faulted(t *timeline.Timeline) bool {

@@ -118,5 +118,6 @@ var words = []fact{
 	{Name: "age of totals", Text: "how far the totals that donors see are behind, as the pages say it themselves"},
 	{Name: "ledger", Text: "the books in the database; its backlog is what is on disk and not in the books yet"},
 	{Name: "charging, pace", Text: "cards are charged after the acknowledgement, as fast as the processor allows; what waits is the charge queue"},
+	{Name: "generator", Text: "the part of this tool that plays the donors; when it is late itself, waits look longer than they are"},
 	{Name: "proof", Text: "the generator's own record of every answer, held against ledger, public totals and the processor's books"},
 }
