@@ -15,8 +15,10 @@ type Payment struct {
 	FeeKnown    bool
 	// RefundedMinor and LostMinor are what was given back of each line, nil for nothing.
 	RefundedMinor, LostMinor []int64
-	// FellAt is when the donation may first have stopped being pledged, zero for never;
-	// Falls how often it did: each of its attempts that failed or was canceled.
+	// FellAt is when the donation may first have stopped being pledged, zero for never: of
+	// one that came before a restore and fell after it, when it came, because it may have
+	// fallen before too and the note of that is lost. Falls is how often it did: each of
+	// its attempts that failed or was canceled.
 	FellAt time.Time
 	Falls  int64
 }

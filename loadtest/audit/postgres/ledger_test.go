@@ -156,6 +156,47 @@ func TestLedger_ReadsBackWhatTheRecorderWrote(t *testing.T) {
 	}
 }
 
+// fellBeforeARestore restores the database between a donation's coming and its fall, and
+// takes both back: the fall that is noted is then the second time that it was learnt, and
+// totals may have been without the donation since it came.
+func fellBeforeARestore(t *testing.T, ctx context.Context, conn *pgx.Conn, url string, declined ingest.ID, fell time.Time) {
+	t.Helper()
+	var received time.Time
+	if err := conn.QueryRow(ctx, "SELECT received_at FROM rehearsal.donations WHERE id = $1", [16]byte(declined)).Scan(&received); err != nil {
+		t.Fatal(err)
+	}
+	restore := func(epoch int64, at time.Time) {
+		t.Helper()
+		if _, err := conn.Exec(ctx, `INSERT INTO rehearsal.restores (epoch, restored_at, lost_since, replay_to, look_before)
+			VALUES ($1, $2, $2, $2, $2)`, epoch, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(why string, since time.Time) {
+		t.Helper()
+		l, end, err := Begin(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end()
+		check := func(d *audit.Donation) error {
+			if d.ID == declined && !d.Payment.FellAt.Equal(since) {
+				t.Errorf("%s: fell at %s, want %s", why, d.Payment.FellAt, since)
+			}
+			return nil
+		}
+		if err := errors.Join(l.Find(ctx, []ingest.ID{declined}, check), l.Donations(ctx, "run-1-", declined, declined, check)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore(2, fell.Add(time.Second))
+	want("restored after it fell", fell)
+	restore(3, received.Add(-time.Second))
+	want("restored before it came", fell)
+	restore(4, fell)
+	want("restored in between", received)
+}
+
 // readsThePayments gives the first of a run's two donations a capture with an entry,
 // and the second a declined attempt, and reads both back.
 func readsThePayments(t *testing.T, ctx context.Context, url string, charged, declined ingest.ID) {
@@ -195,6 +236,7 @@ func readsThePayments(t *testing.T, ctx context.Context, url string, charged, de
 	if p := read[declined]; p.Status != "failed" || p.Charge != "" || !p.FellAt.Equal(at) || p.Falls != 1 || p.RefundedMinor != nil || p.Pledged() {
 		t.Errorf("declined: %+v", p)
 	}
+	fellBeforeARestore(t, ctx, conn, url, declined, at)
 	var entries []audit.Entry
 	if err := l.(audit.Journal).Entries(ctx, charged, charged, func(e *audit.Entry) error { entries = append(entries, *e); return nil }); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,10 @@
 SELECT d.seq, d.id, d.fingerprint, d.received_at, d.token_expires_at, d.amount_minor, d.lines_minor, d.fee_cover_minor,
        d.currency, d.anonymous, d.hide_amount, d.confirmation_token, d.sealed, d.seal_key, n.campaign, n.amount_minor,
        coalesce(p.status, 'accepted'), coalesce(p.reason, ''), coalesce(p.intent, ''), coalesce(p.charge, ''), coalesce(p.captured_minor, 0),
-       p.fee_minor, coalesce(p.fee_currency, ''), p.lines_refunded, p.lines_lost, f.fell_at, coalesce(f.falls, 0)
+       p.fee_minor, coalesce(p.fee_currency, ''), p.lines_refunded, p.lines_lost,
+       CASE WHEN EXISTS (SELECT FROM restores AS r WHERE d.received_at < r.restored_at AND f.fell_at >= r.restored_at)
+            THEN d.received_at ELSE f.fell_at END, -- the note of an earlier fall may be lost
+       coalesce(f.falls, 0)
 FROM donations AS d
 LEFT JOIN lines AS n ON n.donation_seq = d.seq AND n.line_no = 1
 LEFT JOIN payments AS p ON p.donation_id = d.id
