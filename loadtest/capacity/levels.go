@@ -87,8 +87,11 @@ func (l Levels) Judge(t *Trial) (all []Breach) {
 
 // Bounds of the generator's honesty.
 const (
-	// offeredTolerated is how far the rate offered may be from the one planned.
+	// offeredTolerated is how far the rate offered may be from the one planned, and
+	// offeredEnds how many requests: a moment's lateness moves one over either end of a
+	// trial, which is a twentieth of a small one.
 	offeredTolerated = 0.01
+	offeredEnds      = 2
 	// latenessLeast is what an idle machine's timers are trusted with, and latenessPart
 	// the part of the level of acknowledgements that the generator may take: latency
 	// counts from the planned time, so lateness only ever makes a target look worse.
@@ -102,7 +105,8 @@ func (l Levels) LatenessMost() time.Duration { return max(latenessLeast, l.AckP9
 
 // Late says in which way the generator fell short in a trial, "" when it did not.
 func (l Levels) Late(t *Trial) string {
-	if off := math.Abs(t.Offered/t.Rate - 1); off > offeredTolerated {
+	tolerated := max(offeredTolerated*t.Rate, offeredEnds/t.For.Seconds())
+	if math.Abs(t.Offered-t.Rate) > tolerated {
 		return fmt.Sprintf("it offered %.0f/s where %.0f/s were planned", t.Offered, t.Rate)
 	}
 	if t.LatenessP99 > l.LatenessMost() {

@@ -176,6 +176,10 @@ func nearest(uses []Use) (*Use, []Use) {
 	return &found, slices.Delete(others, i, i+1)
 }
 
+// AtLeast tells whether the installation was not asked for more than Rate and held that:
+// it may hold more.
+func (r *Result) AtLeast() bool { return r.Limit == LimitGenerator || r.Limit == LimitAsked }
+
 // Sentence says what was found, in one line.
 func (r *Result) Sentence() string {
 	switch r.Limit {

@@ -216,9 +216,13 @@ func TestJudge_TheLevelThatBrokeEarliestComesFirst(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, got[i], want[i])
 		}
 	}
-	trial = Trial{Rate: 100, Offered: 98.9, For: time.Second, AckP99: time.Millisecond, Drained: true}
+	trial = Trial{Rate: 100, Offered: 98.9, For: 10 * time.Second, AckP99: time.Millisecond, Drained: true}
 	if l.judge(&trial); trial.Verdict != Late {
 		t.Errorf("offered 1.1 %% less: %s", trial.Verdict)
+	}
+	small := Trial{Rate: 20, Offered: 22, For: 500 * time.Millisecond, AckP99: time.Millisecond, Drained: true}
+	if l.judge(&small); small.Verdict != Held {
+		t.Errorf("11 requests for 10, one of them moved over the end: %s %q", small.Verdict, small.Why)
 	}
 	trial.Offered, trial.LatenessP99 = 99.1, 26*time.Millisecond
 	if l.judge(&trial); trial.Verdict != Late {

@@ -50,7 +50,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 		switch {
 		case p.Met:
 			word = "ENOUGH"
-		case found.Limit == LimitGenerator: // more was not asked of it
+		case found.AtLeast():
 			word, holds = "NOT SHOWN", "holds at least"
 		}
 		fmt.Fprintf(&b, "\n%s: this stack %s %s donations/s; your day needs %s; headroom %.1fx (wanted %.1fx).\n", word, holds, rate(p.Holds), rate(p.Need), p.Headroom, p.Wanted)
@@ -62,6 +62,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	switch {
 	case found.Limit == LimitGenerator && found.GeneratorWhy != "":
 		fmt.Fprintf(&b, "The generator offered up to %s/s as planned. %s\n", rate(found.GeneratorHeld), moreGenerators)
+	case found.Limit == LimitAsked:
+		b.WriteString("More was not asked for: raise --most.\n")
 	case found.Spent && !found.Precise:
 		b.WriteString("The time budget ended the search before it was as precise as asked for: a longer --budget narrows it.\n")
 	}

@@ -88,7 +88,7 @@ func newCapacityView(r *capacity.Report) *capacityView {
 	if p := r.Plan; p != nil {
 		word, holds := "Enough", "holds"
 		switch {
-		case !p.Met && found.Limit == capacity.LimitGenerator: // more was not asked of it
+		case !p.Met && found.AtLeast():
 			v.Tone, word, holds = Warn, "Not shown", "holds at least"
 		case !p.Met:
 			v.Tone, word = Warn, "Not enough"
@@ -124,8 +124,8 @@ func capacityAnswers(r *capacity.Report, unproven int) (all []Answer) {
 			a.Tone = Warn
 			a.Text = fmt.Sprintf("Not with the headroom that was wanted: the peak is %s gifts a second, and it holds %s that; wanted were %s.", rate(plan.Need), times(plan.Headroom), times(plan.Wanted))
 			switch {
-			case found.Limit == capacity.LimitGenerator:
-				a.Text = fmt.Sprintf("That is not shown: the peak is %s gifts a second, with %s that wanted, and no more than %s could be asked of it here.", rate(plan.Need), times(plan.Wanted), rate(plan.Holds))
+			case found.AtLeast():
+				a.Text = fmt.Sprintf("That is not shown: the peak is %s gifts a second, with %s that wanted, and no more than %s was asked of it here.", rate(plan.Need), times(plan.Wanted), rate(plan.Holds))
 			case plan.Headroom < 1:
 				a.Tone = Bad
 				a.Text = fmt.Sprintf("No: the peak is %s gifts a second, and it holds %s.", rate(plan.Need), rate(plan.Holds))
@@ -176,6 +176,9 @@ func capacityAdvice(r *capacity.Report, unproven int) (all []Advice) {
 	}
 	if c := found.Cause; c != nil && c.Nearest != nil && (plan == nil || !plan.Met) {
 		say("", "Give it more of what was nearest its limit, %s, and search again.", c.Nearest.Name)
+	}
+	if found.Limit == capacity.LimitAsked && plan != nil && !plan.Met {
+		say("", "Search on with a higher --most: this search ended at the most that it was to ask for.")
 	}
 	if (found.Limit == capacity.LimitGenerator || found.Limit == capacity.LimitUnknown) && found.GeneratorWhy != "" {
 		say("spillway rehearse capacity --target URL --database-url URL --nats-url URL --secrets FILE", "Give the generator a machine of its own: the installation may hold more than could be asked of it here.")

@@ -75,6 +75,10 @@ func TestWriteCapacity_AnswersWhatPeopleAsk(t *testing.T) {
 			r.Plan.Met, r.Plan.Headroom, r.Plan.Need = false, 0.5, 1900
 			r.Result.Limit, r.Result.GeneratorWhy = capacity.LimitGenerator, "it was late itself"
 		}, []string{`class="verdict warn"`, "Not shown: this stack holds at least 950", "That is not shown: the peak is 1,900"}, []string{"Not enough", "No: the peak"}},
+		{"the most asked for", func(r *capacity.Report) {
+			r.Plan.Met, r.Plan.Headroom, r.Plan.Need = false, 0.5, 1900
+			r.Result.Limit, r.Result.Cause, r.Result.Knee = capacity.LimitAsked, nil, nil
+		}, []string{`class="verdict warn"`, "Not shown: this stack holds at least 950", "a higher --most"}, []string{"Not enough", "No: the peak"}},
 		{"no event", func(r *capacity.Report) { r.Plan = nil }, []string{`class="verdict good"`, "This stack holds 1,000 donations/s", "--expect-replay"}, []string{"queue of charges on your day"}},
 		{"the generator", func(r *capacity.Report) {
 			r.Plan, r.Result.Knee, r.Result.Cause = nil, nil, nil

@@ -77,7 +77,7 @@ func (p Processor) Check() error {
 	if p.ActWithin < 0 {
 		errs = append(errs, errors.New("--act-within: not a time"))
 	}
-	if p.AskAfter < askAfterLeast {
+	if p.AskAfter != 0 && p.AskAfter < askAfterLeast { // zero: whoever asks for lists alone makes no calls
 		errs = append(errs, fmt.Errorf("--ask-after: at least %v, or every call is asked about", askAfterLeast))
 	}
 	if p.Pace < 1 || p.Pace > paceMost {
