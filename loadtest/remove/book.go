@@ -8,9 +8,18 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"spillway/ledger"
+	searchdb "spillway/ledger/search/postgres"
 )
 
 const (
+	// turnSQL waits for whoever writes the rehearsals' projection, and holds up those that
+	// come: they read the ledger before they write, and would write what they read of gifts
+	// that are removed meanwhile. It is the connection's, not the transaction's: a
+	// transaction that waits in its first statement does not see what it waited for.
+	turnSQL = "SELECT pg_advisory_lock($1)"
+
 	saySQL = `SELECT set_config('spillway.removes', 'rehearsal', true)`
 	// A new epoch: front-ends forget the totals, and whoever holds a slot is fenced.
 	raiseSQL    = `UPDATE rehearsal.installation SET epoch = epoch + 1, ended_slot = $1, emptied_at = clock_timestamp() RETURNING epoch`
@@ -43,6 +52,9 @@ func (d *Database) removeOnce(ctx context.Context, report *Report, progress func
 	return d.connected(ctx, func(conn *pgx.Conn) error {
 		names, err := tables(ctx, conn)
 		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, turnSQL, searchdb.TurnLock(ledger.Rehearsal)); err != nil { // given back with the connection
 			return err
 		}
 		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})

@@ -12,6 +12,7 @@ import (
 
 	"spillway/campaigns"
 	"spillway/ledger"
+	searchdb "spillway/ledger/search/postgres"
 )
 
 // One installation for all: making one takes longer than all that is done with it. Each
@@ -29,6 +30,7 @@ func TestRun(t *testing.T) {
 		{"refuses what it may not do", refusesWhatItMayNotDo},
 		{"takes the slots from who holds them", takesTheSlotsFromWhoHoldsThem},
 		{"says what is left", saysWhatIsLeft},
+		{"waits for whoever is projecting what goes", waitsForWhoeverIsProjecting},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mine := *r
@@ -281,4 +283,34 @@ func saysWhatIsLeft(t *testing.T, r *rig) {
 	}
 	r.remove()
 	r.nothing()
+}
+
+// A projection that has read the ledger writes what it has read: it comes before the
+// removal, not after it.
+func waitsForWhoeverIsProjecting(t *testing.T, r *rig) {
+	r.fill()
+	tx, err := r.conn.Begin(t.Context())
+	r.must(err)
+	_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", searchdb.TurnLock(ledger.Rehearsal))
+	r.must(err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := Run(t.Context(), Config{}, r.deps())
+		done <- err
+	}()
+	for waits := false; !waits; {
+		select {
+		case err := <-done:
+			t.Fatalf("it did not wait: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+		r.must(tx.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)").Scan(&waits))
+	}
+	_, err = tx.Exec(t.Context(), "INSERT INTO search_rehearsal.search_feed (campaign, received_at, seq) VALUES ('late', now(), 4711)")
+	r.must(err)
+	r.must(tx.Commit(t.Context()))
+	r.must(<-done)
+	if n := r.count("SELECT count(*) FROM search_rehearsal.search_feed"); n != 0 {
+		t.Errorf("%d rows came after the removal", n)
+	}
 }

@@ -39,7 +39,11 @@ const (
 // ("searc" in ASCII, and a number).
 const lockBase = 0x7365617263_00_00_00
 
-func (s *Store) turnLock() int64 { return lockBase + int64(s.book)<<8 }
+// TurnLock is the advisory lock that is held by whoever changes a book's projection, from
+// before it reads the ledger until it has committed.
+func TurnLock(book ledger.Book) int64 { return lockBase + int64(book)<<8 }
+
+func (s *Store) turnLock() int64 { return TurnLock(s.book) }
 func (s *Store) leadLock() int64 { return lockBase + int64(s.book)<<8 + 1 }
 
 // When a donation that no fact settles is looked at again: after a quarter of the time
