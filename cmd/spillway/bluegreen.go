@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"spillway/deploy/bluegreen"
+	"spillway/deploy/haproxy"
 )
 
 // bluegreenCommand moves donors from one version of the front-ends to another.
@@ -55,7 +56,7 @@ func (c *bluegreenCommand) Run(p *process) error {
 		},
 	}
 	if c.Check != "" {
-		cfg.Check = func(ctx context.Context, servers []bluegreen.Server) error { return c.check(ctx, p, servers) }
+		cfg.Check = func(ctx context.Context, servers []haproxy.Server) error { return c.check(ctx, p, servers) }
 	}
 	if c.Confirm {
 		answers := bufio.NewScanner(os.Stdin)
@@ -67,7 +68,7 @@ func (c *bluegreenCommand) Run(p *process) error {
 			return nil
 		}
 	}
-	err := bluegreen.Move(p.ctx, bluegreen.Proxy{Address: c.Socket}, cfg)
+	err := bluegreen.Move(p.ctx, haproxy.Socket{Address: c.Socket}, cfg)
 	if err == nil {
 		return nil
 	}
@@ -84,7 +85,7 @@ func (c *bluegreenCommand) Run(p *process) error {
 // checkMost bounds one check: a verify of a large database takes minutes.
 const checkMost = 30 * time.Minute
 
-func (c *bluegreenCommand) check(ctx context.Context, p *process, servers []bluegreen.Server) error {
+func (c *bluegreenCommand) check(ctx context.Context, p *process, servers []haproxy.Server) error {
 	ctx, cancel := context.WithTimeout(ctx, checkMost)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", c.Check) //nolint:gosec // what the operator asked for

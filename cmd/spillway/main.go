@@ -41,6 +41,7 @@ type commands struct {
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Secrets   secretsCommand   `cmd:"" help:"Make a fresh secrets file."`
 	Bluegreen bluegreenCommand `cmd:"" help:"Move donors from one version of the front-ends to another, and back when it misbehaves."`
+	Route     routeCommand     `cmd:"" help:"Move campaigns between an older donation system and Spillway, and back, one by one."`
 	Refund    refundCommand    `cmd:"" help:"Give a donation's money back, whole or in part. Asked twice, done once."`
 	Gift      giftCommand      `cmd:"" help:"Book a gift that came by another road: a cheque, cash."`
 	Correct   correctCommand   `cmd:"" help:"Move money between two accounts of the journal, by an entry of its own."`

@@ -1,3 +1,9 @@
+// Package bluegreen moves donors from one version of the front-ends to another behind
+// HAProxy, by steps, and back when the new one misbehaves.
+//
+// The one invariant: whenever it ends, by success, by a level that broke, by abort or
+// by a failure, the weights it leaves behind send donors to one colour that was seen
+// to work; killed, it leaves the last step's weights, and the same command finishes.
 package bluegreen
 
 import (
@@ -8,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"spillway/deploy/haproxy"
 	"spillway/ledger/backoff"
 )
 
@@ -51,7 +58,7 @@ type Config struct {
 	Requests int64         // 0 means DefaultRequests; negative judges without any
 	// Check is asked before the first step and after every one, such as a proof that what the
 	// new colour's servers accept arrives in the books; nil for no check.
-	Check func(ctx context.Context, servers []Server) error
+	Check func(ctx context.Context, servers []haproxy.Server) error
 	// Confirm is asked before every step but the first; nil goes on.
 	Confirm func(ctx context.Context, share int) error
 	// Say tells people; nil for nobody.
@@ -100,20 +107,20 @@ func (c *Config) fill() error {
 
 // colour is the servers of one colour, summed up.
 type colour struct {
-	servers          []Server
+	servers          []haproxy.Server
 	times            times // nil when the proxy counts none
 	down             []string
 	requests, errors int64
 	response         time.Duration // the slowest server's mean
 }
 
-// look reads a colour's servers. Errors: ErrProxy, ErrConfig when there are none.
-func look(ctx context.Context, p Proxy, name string) (colour, error) {
+// look reads a colour's servers. Errors: haproxy.ErrProxy, ErrConfig when there are none.
+func look(ctx context.Context, p haproxy.Socket, name string) (colour, error) {
 	all, err := p.Servers(ctx)
 	if err != nil {
 		return colour{}, err
 	}
-	t, err := p.Times(ctx)
+	t, err := timesOf(ctx, p)
 	if err != nil {
 		return colour{}, err
 	}
@@ -138,14 +145,14 @@ func look(ctx context.Context, p Proxy, name string) (colour, error) {
 // there: a new start goes through all steps again. Nothing is moved until every server of
 // both colours is up. The end of ctx aborts: donors return to the old colour.
 //
-// Errors: ErrConfig and ErrProxy before anything was moved; ErrReturned with its
+// Errors: ErrConfig and haproxy.ErrProxy before anything was moved; ErrReturned with its
 // reason; ErrStuck.
-func Move(ctx context.Context, p Proxy, cfg Config) error {
+func Move(ctx context.Context, p haproxy.Socket, cfg Config) error {
 	if err := cfg.fill(); err != nil {
 		return err
 	}
 	var begun times // of the old colour, before anything was moved
-	var servers []Server
+	var servers []haproxy.Server
 	for _, name := range []string{cfg.From, cfg.To} {
 		c, err := look(ctx, p, name)
 		if err != nil {
@@ -160,7 +167,7 @@ func Move(ctx context.Context, p Proxy, cfg Config) error {
 		}
 		// One entry for each server of the new colour, though it stands in several backends.
 		for _, s := range c.servers {
-			if !slices.ContainsFunc(servers, func(other Server) bool { return other.Name == s.Name }) {
+			if !slices.ContainsFunc(servers, func(other haproxy.Server) bool { return other.Name == s.Name }) {
 				servers = append(servers, s)
 			}
 		}
@@ -198,7 +205,7 @@ func Move(ctx context.Context, p Proxy, cfg Config) error {
 }
 
 // giveBack returns all donors to the old colour, whatever became of ctx.
-func giveBack(ctx context.Context, p Proxy, cfg *Config, reason error) error {
+func giveBack(ctx context.Context, p haproxy.Socket, cfg *Config, reason error) error {
 	if ctx.Err() != nil && errors.Is(reason, ctx.Err()) {
 		reason = errors.New("aborted")
 	}
@@ -218,7 +225,7 @@ func giveBack(ctx context.Context, p Proxy, cfg *Config, reason error) error {
 
 // share gives the new colour its hundredths, and the old one the rest. The colour that
 // gains is set first, so that at no moment both have nothing.
-func share(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
+func share(ctx context.Context, p haproxy.Socket, cfg *Config, hundredths int) error {
 	set := func(name string, weight int) error {
 		c, err := look(ctx, p, name)
 		if err != nil {
@@ -245,7 +252,7 @@ func share(ctx context.Context, p Proxy, cfg *Config, hundredths int) error {
 }
 
 // step moves one share and watches it. It returns why the move cannot go on.
-func step(ctx context.Context, p Proxy, cfg *Config, hundredths int, begun times) error {
+func step(ctx context.Context, p haproxy.Socket, cfg *Config, hundredths int, begun times) error {
 	before, err := look(ctx, p, cfg.To)
 	if err != nil {
 		return err

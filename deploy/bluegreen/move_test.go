@@ -4,23 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"spillway/deploy/haproxy"
+	"spillway/deploy/haproxy/haproxytest"
 )
 
 // rig is a real HAProxy before two front-ends, with donors coming.
 type rig struct {
-	proxy       Proxy
+	proxy       haproxy.Socket
 	blue, green *frontEnd
 	donors      atomic.Int64 // answers that were no 200
 	proofs      atomic.Int64
@@ -50,20 +48,8 @@ func (f *frontEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(int(f.status.Load()))
 }
 
-func haproxy(t *testing.T) string {
-	t.Helper()
-	for _, candidate := range []string{os.Getenv("HAPROXY_PROGRAM"), "haproxy", "/usr/sbin/haproxy"} {
-		if path, err := exec.LookPath(candidate); candidate != "" && err == nil {
-			return path
-		}
-	}
-	t.Skip("haproxy is not installed; HAPROXY_PROGRAM names it")
-	return ""
-}
-
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	program := haproxy(t)
 	books := &sync.Map{}
 	r := &rig{blue: &frontEnd{books: books}, green: &frontEnd{books: books}}
 	r.blue.status.Store(http.StatusOK)
@@ -71,28 +57,9 @@ func newRig(t *testing.T) *rig {
 	blue, green := httptest.NewServer(r.blue), httptest.NewServer(r.green)
 	t.Cleanup(blue.Close)
 	t.Cleanup(green.Close)
-	dir, err := os.MkdirTemp("", "bg") // a test's name in it would not do: HAProxy minds commas
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // in the system's temporary folder
-	r.proxy = Proxy{Address: filepath.Join(dir, "s")}
-	front := freePort(t)
-	config := shipped(t, front, r.proxy.Address, strings.TrimPrefix(blue.URL, "http://"), strings.TrimPrefix(green.URL, "http://"))
-	path := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(program, "-db", "-f", path) //nolint:gosec // found above
-	command.Stderr = os.Stderr
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill() // ended is ended
-		_ = command.Wait()         // killed
-	})
-	eventually(t, "the proxy answers", func() bool {
+	proxy := haproxytest.Start(t, haproxytest.Options{Blue: strings.TrimPrefix(blue.URL, "http://"), Green: strings.TrimPrefix(green.URL, "http://")})
+	r.proxy = proxy.Socket
+	haproxytest.Eventually(t, "the proxy answers", func() bool {
 		servers, err := r.proxy.Servers(t.Context())
 		return err == nil && len(servers) == 6 && servers[0].Up && servers[1].Up // in three backends
 	})
@@ -102,7 +69,7 @@ func newRig(t *testing.T) *rig {
 	for range 4 {
 		donors.Go(func() {
 			for ctx.Err() == nil {
-				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+front+"/v1/donations", nil)
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+proxy.Front+"/v1/donations", nil)
 				if err != nil {
 					return
 				}
@@ -121,25 +88,6 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
-		}
-	}
-}
-
 func (r *rig) weights(t *testing.T) (blue, green int) {
 	t.Helper()
 	servers, err := r.proxy.Servers(t.Context())
@@ -155,7 +103,7 @@ func (r *rig) config(t *testing.T) Config {
 
 // prove gives one donation at each server of the new colour and looks for it in the books:
 // in small, what the operator's check does.
-func (r *rig) prove(ctx context.Context, servers []Server) error {
+func (r *rig) prove(ctx context.Context, servers []haproxy.Server) error {
 	for _, s := range servers {
 		key := fmt.Sprintf("proof-%d", r.proofs.Add(1))
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Address+"/v1/donations", nil)
@@ -175,22 +123,6 @@ func (r *rig) prove(ctx context.Context, servers []Server) error {
 	return nil
 }
 
-// shipped is the configuration that operators get, with other addresses, one server for
-// each colour and no TLS.
-func shipped(t *testing.T, front, socket, blue, green string) string {
-	t.Helper()
-	b, err := os.ReadFile("../haproxy/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := string(b)
-	for _, line := range []string{`(?m)^    bind :443 .*\n`, `(?m)^    http-request redirect scheme https .*\n`, `(?m)^    server (blue|green)-2 .*\n`} {
-		config = regexp.MustCompile(line).ReplaceAllString(config, "")
-	}
-	return strings.NewReplacer("bind :80\n", "bind "+front+"\n", "/run/haproxy/admin.sock", socket, "bind 127.0.0.1:8404", "bind "+freePort(t),
-		"10.0.0.11:8080", blue, "10.0.0.21:8080", green, "maxconn 100000", "maxconn 1000", "inter 1s", "inter 50ms", "log stdout", "log 127.0.0.1:9").Replace(config)
-}
-
 func TestMove_ToOneThatIsWell(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -202,7 +134,7 @@ func TestMove_ToOneThatIsWell(t *testing.T) {
 	}
 	settled := r.blue.served.Load()
 	more := r.green.served.Load() + 50
-	eventually(t, "green serves", func() bool { return r.green.served.Load() > more })
+	haproxytest.Eventually(t, "green serves", func() bool { return r.green.served.Load() > more })
 	if after := r.blue.served.Load(); after > settled+8 { // what was under way
 		t.Errorf("blue still serves: %d, then %d", settled, after)
 	}
@@ -237,7 +169,7 @@ func TestMove_ReturnsByItself(t *testing.T) {
 			return nil
 		}, "not in the books"},
 		"losing when donors come": {func(r *rig, c *Config) context.CancelFunc {
-			c.Check = func(ctx context.Context, servers []Server) error {
+			c.Check = func(ctx context.Context, servers []haproxy.Server) error {
 				err := r.prove(ctx, servers)
 				r.green.loses.Store(true)
 				return err
@@ -298,29 +230,19 @@ func TestMove_RefusesWhatCannotBe(t *testing.T) {
 		"not to 100":    {From: "blue", To: "green", Steps: []int{10, 50}},
 		"errors over 1": {From: "blue", To: "green", Errors: 2},
 	} {
-		if err := Move(t.Context(), Proxy{Address: "/nowhere"}, c); !errors.Is(err, ErrConfig) {
+		if err := Move(t.Context(), haproxy.Socket{Address: "/nowhere"}, c); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := Move(t.Context(), Proxy{Address: "/nowhere"}, Config{From: "blue", To: "green"}); !errors.Is(err, ErrProxy) {
+	if err := Move(t.Context(), haproxy.Socket{Address: "/nowhere"}, Config{From: "blue", To: "green"}); !errors.Is(err, haproxy.ErrProxy) {
 		t.Errorf("no proxy: %v", err)
-	}
-}
-
-func TestParseServers_Rubbish(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"", "Permission denied\n", "# pxname,svname\na,b\n", "# pxname,svname,status,weight,econ,eresp,wretr,addr,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP,x,,,,,,,,,,\n",
-		"# pxname,svname,status,weight,econ,eresp,wretr,addr,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,rtime\na,b,UP\n"} {
-		if servers, err := parseServers(text); !errors.Is(err, ErrProxy) {
-			t.Errorf("%q: %v, %v", text, servers, err)
-		}
 	}
 }
 
 // The configuration that is shipped counts by the bounds that this program knows.
 func TestTimes_BoundsOfTheShippedConfiguration(t *testing.T) {
 	t.Parallel()
-	config := shipped(t, "f", "s", "b", "g")
+	config := haproxytest.Shipped(t, "haproxy.cfg")
 	for i, b := range bounds {
 		if rule := fmt.Sprintf("http-response sc-inc-gpc(%d,0) if timed { var(txn.took) -m int le %d }\n", i+1, b.Milliseconds()); !strings.Contains(config, rule) {
 			t.Errorf("missing: %s", rule)
@@ -390,7 +312,7 @@ func TestParseTimes(t *testing.T) {
 	}
 	for _, text := range []string{"", "Permission denied\n", head + "0x1: key=a use=0 exp=0 gpc0=1\n", head + "0x1: key=a" + counters.String() + " gpc77=1\n",
 		head + "0x1: key=a" + strings.Replace(counters.String(), "=100", "=99999999999999999999", 1) + "\n"} {
-		if got, err := parseTimes(text); !errors.Is(err, ErrProxy) {
+		if got, err := parseTimes(text); !errors.Is(err, haproxy.ErrProxy) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"spillway/deploy/haproxy"
 )
 
 // answerTimes is the proxy's table of how long donations took (deploy/haproxy): for each
@@ -31,10 +33,10 @@ const tail = 0.01
 // element i+1 those within bounds[i].
 type times []int64
 
-// Times returns, for each server's name, how long its donations took since the proxy
-// started. A proxy without the table has none: nil. Errors: ErrProxy.
-func (p Proxy) Times(ctx context.Context) (map[string]times, error) {
-	answer, err := p.ask(ctx, "show table "+answerTimes)
+// timesOf returns, for each server's name, how long its donations took since the proxy
+// started. A proxy without the table has none: nil. Errors: haproxy.ErrProxy.
+func timesOf(ctx context.Context, p haproxy.Socket) (map[string]times, error) {
+	answer, err := p.Ask(ctx, "show table "+answerTimes)
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +53,8 @@ func parseTimes(answer string) (map[string]times, error) {
 	if strings.HasPrefix(answer, "No such table") {
 		return nil, nil
 	}
-	if !strings.HasPrefix(answer, "# table: "+answerTimes+",") {
-		return nil, fmt.Errorf("%w: table %s: %q", ErrProxy, answerTimes, firstLine(answer))
+	if head, _, _ := strings.Cut(answer, "\n"); !strings.HasPrefix(head, "# table: "+answerTimes+",") {
+		return nil, fmt.Errorf("%w: table %s: %q", haproxy.ErrProxy, answerTimes, head)
 	}
 	all := map[string]times{}
 	for _, line := range strings.Split(answer, "\n")[1:] {
@@ -65,15 +67,15 @@ func parseTimes(answer string) (map[string]times, error) {
 		for _, m := range tableCounter.FindAllStringSubmatch(line, -1) {
 			i, err := strconv.Atoi(m[1])
 			if err != nil || i >= len(t) {
-				return nil, fmt.Errorf("%w: table %s counts by other bounds than this program", ErrProxy, answerTimes)
+				return nil, fmt.Errorf("%w: table %s counts by other bounds than this program", haproxy.ErrProxy, answerTimes)
 			}
 			if t[i], err = strconv.ParseInt(m[2], 10, 64); err != nil {
-				return nil, fmt.Errorf("%w: table %s: %w", ErrProxy, answerTimes, err)
+				return nil, fmt.Errorf("%w: table %s: %w", haproxy.ErrProxy, answerTimes, err)
 			}
 			found++
 		}
 		if found != len(t) {
-			return nil, fmt.Errorf("%w: table %s counts by other bounds than this program", ErrProxy, answerTimes)
+			return nil, fmt.Errorf("%w: table %s counts by other bounds than this program", haproxy.ErrProxy, answerTimes)
 		}
 		all[key[1]] = t
 	}

@@ -1,10 +1,11 @@
-// Package bluegreen moves donors from one version of the front-ends to another behind
-// HAProxy, by steps, and back when the new one misbehaves.
+// Package haproxy is the proxy as operators get it, the configuration beside this file,
+// and as programs speak to it while it runs: its servers, their weights, its maps.
 //
-// The one invariant: whenever it ends, by success, by a level that broke, by abort or
-// by a failure, the weights it leaves behind send donors to one colour that was seen
-// to work; killed, it leaves the last step's weights, and the same command finishes.
-package bluegreen
+// The one invariant: an answer that was cut off or is not understood is an error, never a
+// shorter list.
+//
+// Goroutines: none.
+package haproxy
 
 import (
 	"bufio"
@@ -24,7 +25,7 @@ const (
 	// proxyTimeout is for one command: the socket is local and answers at once.
 	proxyTimeout = 5 * time.Second
 	// answerMax bounds an answer, in bytes: a row of statistics is 600, and there are
-	// three for each server.
+	// three for each server; an entry of a map is some 100, and there are up to 40,000.
 	answerMax = 8 << 20
 )
 
@@ -46,15 +47,15 @@ type Server struct {
 	Response time.Duration
 }
 
-// Proxy speaks HAProxy's administrators' socket (its management guide, section 9.3).
+// Socket speaks HAProxy's administrators' socket (its management guide, section 9.3).
 // Each call is a connection of its own.
-type Proxy struct {
+type Socket struct {
 	// Address is a path, or host:port of one that listens on TCP.
 	Address string
 }
 
-// ask sends one command and returns the whole answer. Errors: ErrProxy.
-func (p Proxy) ask(ctx context.Context, command string) (string, error) {
+// Ask sends one command and returns the whole answer. Errors: ErrProxy.
+func (p Socket) Ask(ctx context.Context, command string) (string, error) {
 	network := "unix"
 	if !strings.Contains(p.Address, "/") {
 		network = "tcp"
@@ -72,17 +73,20 @@ func (p Proxy) ask(ctx context.Context, command string) (string, error) {
 	_, err = io.WriteString(conn, command+"\n")
 	var answer []byte
 	if err == nil {
-		answer, err = io.ReadAll(io.LimitReader(bufio.NewReader(conn), answerMax))
+		answer, err = io.ReadAll(io.LimitReader(bufio.NewReader(conn), answerMax+1))
+	}
+	if err == nil && len(answer) > answerMax {
+		err = fmt.Errorf("its answer has more than %d bytes", answerMax)
 	}
 	if err := errors.Join(err, conn.Close()); err != nil {
-		return "", fmt.Errorf("%w: %s: %w", ErrProxy, command, err)
+		return "", fmt.Errorf("%w: %s: %w", ErrProxy, firstLine(command), err)
 	}
 	return string(answer), nil
 }
 
 // Servers returns the servers of all backends. Errors: ErrProxy.
-func (p Proxy) Servers(ctx context.Context) ([]Server, error) {
-	answer, err := p.ask(ctx, "show stat -1 4 -1") // servers only
+func (p Socket) Servers(ctx context.Context) ([]Server, error) {
+	answer, err := p.Ask(ctx, "show stat -1 4 -1") // servers only
 	if err != nil {
 		return nil, err
 	}
@@ -135,16 +139,9 @@ func parseServers(answer string) ([]Server, error) {
 }
 
 // Weigh sets a server's weight, 0 to 256. Errors: ErrProxy.
-func (p Proxy) Weigh(ctx context.Context, s Server, weight int) error {
+func (p Socket) Weigh(ctx context.Context, s Server, weight int) error {
 	// A number, never a percent: that is of the configured weight, and of 0 it is 0.
-	answer, err := p.ask(ctx, fmt.Sprintf("set server %s/%s weight %d", s.Backend, s.Name, weight))
-	if err != nil {
-		return err
-	}
-	if text := strings.TrimSpace(answer); text != "" {
-		return fmt.Errorf("%w: weight %d of %s/%s: %s", ErrProxy, weight, s.Backend, s.Name, text)
-	}
-	return nil
+	return p.do(ctx, fmt.Sprintf("set server %s/%s weight %d", s.Backend, s.Name, weight))
 }
 
 func firstLine(text string) string {
