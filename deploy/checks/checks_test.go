@@ -81,21 +81,49 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// HAProxy takes both configurations as they are.
+// HAProxy takes every configuration as it is, alone or with an older system beside Spillway.
 func TestHAProxy(t *testing.T) {
 	haproxy := program(t, "haproxy", "HAPROXY_PROGRAM")
 	dir := t.TempDir()
 	certificate(t, filepath.Join(dir, "certificate.pem"))
-	for _, name := range []string{"haproxy/haproxy.cfg", "compose/haproxy.cfg"} {
-		content := strings.ReplaceAll(read(t, name), "/etc/haproxy/certs/", dir+"/certificate.pem")
-		content = strings.ReplaceAll(content, "/run/haproxy/admin.sock", filepath.Join(dir, "admin.sock"))
-		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	elsewhere := strings.NewReplacer("/etc/haproxy/certs/", dir+"/certificate.pem", "/run/haproxy/admin.sock", filepath.Join(dir, "admin.sock"), "/etc/haproxy/route", dir)
+	for _, name := range []string{"campaigns.map", "links.map", "paths.map"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(read(t, "haproxy/route/"+name)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		output, err := run(t, dir, haproxy, "-c", "-f", path)
-		if err != nil || strings.Contains(output, "WARNING") {
-			t.Errorf("%s: %v\n%s", name, err, output)
+	}
+	for _, c := range []struct {
+		files, old, host string
+		wrong            string
+	}{
+		{files: "haproxy/haproxy.cfg"},
+		{files: "compose/haproxy.cfg"},
+		{files: "haproxy/haproxy.cfg haproxy/strangler.cfg", old: "10.0.0.31:80"},
+		{files: "haproxy/haproxy.cfg haproxy/strangler.cfg", old: "10.0.0.31:80", host: "old.example.org"},
+		// One without the other would send every donor to one of the two systems.
+		{files: "haproxy/haproxy.cfg haproxy/strangler.cfg", wrong: "set OLD_SYSTEM"},
+		{files: "haproxy/haproxy.cfg", old: "10.0.0.31:80", wrong: "unable to find required use_backend: 'old_system'"},
+	} {
+		args := []string{"OLD_SYSTEM=" + c.old, "OLD_HOST=" + c.host, haproxy, "-c"}
+		if c.host == "" {
+			args = slices.Delete(args, 1, 2) // set and empty is another thing than not set
+		}
+		if c.old == "" {
+			args = args[1:]
+		}
+		for _, name := range strings.Fields(c.files) {
+			path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
+			if err := os.WriteFile(path, []byte(elsewhere.Replace(read(t, name))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, "-f", path)
+		}
+		output, err := run(t, dir, "env", args...)
+		switch {
+		case c.wrong == "" && (err != nil || strings.Contains(output, "WARNING")):
+			t.Errorf("%s, older system %q: %v\n%s", c.files, c.old, err, output)
+		case c.wrong != "" && (err == nil || !strings.Contains(output, c.wrong)):
+			t.Errorf("%s, older system %q passed, or fails by something else: %v\n%s", c.files, c.old, err, output)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestSwitch_WhileDonorsGive(t *testing.T) {
 	stop := func() { cancel(); donors.Wait() }
 	t.Cleanup(stop)
 	more := func(what string) {
-		enough := g.count() + 40
+		enough := g.count() + 24
 		haproxytest.Eventually(t, "donors give "+what, func() bool { return g.count() >= enough })
 	}
 	moved := func(to Side, slugs ...string) {

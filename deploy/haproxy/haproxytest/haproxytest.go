@@ -113,7 +113,8 @@ func try(t testing.TB, program string, o Options) *Proxy {
 		config = regexp.MustCompile(line).ReplaceAllString(config, "")
 	}
 	elsewhere := strings.NewReplacer("bind :80\n", "bind "+p.Front+"\n", "/run/haproxy/admin.sock", p.Socket.Address, "bind 127.0.0.1:8404", "bind "+filepath.Join(dir, "o"),
-		"10.0.0.11:8080", o.Blue, "10.0.0.21:8080", o.Green, "maxconn 100000", "maxconn 1000", "inter 1s", "inter 50ms", "inter 2s", "inter 50ms", "log stdout", "log 127.0.0.1:9",
+		"10.0.0.11:8080", o.Blue, "10.0.0.21:8080", o.Green, "maxconn 100000", "maxconn 1000", "inter 1s", "inter 200ms", "inter 2s", "inter 200ms",
+		"timeout queue 5s\n", "timeout queue 5s\n    timeout check 10s\n", "log stdout", "log 127.0.0.1:9",
 		"/etc/haproxy/route", p.Maps)
 	args := []string{"-W"}
 	write := func(name, content string) {
