@@ -107,7 +107,7 @@ func (c *routeSwitchCommand) Run(p *process) error {
 	if err != nil && !errors.Is(err, route.ErrUnfinished) {
 		return c.refused(p, err)
 	}
-	c.tell(p, done)
+	c.tell(p, done, err == nil)
 	return err
 }
 
@@ -138,10 +138,13 @@ func (c *routeSwitchCommand) refused(p *process, err error) error {
 // toldMost is how many campaigns are named one by one.
 const toldMost = 50
 
-func (c *routeSwitchCommand) tell(p *process, done route.Outcome) {
-	verb, places := "is now at", "in the files and in every proxy"
-	if c.DryRun {
-		verb, places = "would be at", "if this were no dry run"
+func (c *routeSwitchCommand) tell(p *process, done route.Outcome, everywhere bool) {
+	verb, places := "is now at", "so it is in the files and in every proxy"
+	switch {
+	case c.DryRun:
+		verb, places = "would be at", "this was a dry run"
+	case !everywhere:
+		verb, places = "is to be at", "so it is in the files"
 	}
 	for _, campaign := range done.Moved[:min(len(done.Moved), toldMost)] {
 		page := ""
@@ -155,7 +158,7 @@ func (c *routeSwitchCommand) tell(p *process, done route.Outcome) {
 			fmt.Fprintf(p.stdout, "%s: no older page leads to it (--page, links.map): donors with old links stay at the older system\n", slug)
 		}
 	}
-	fmt.Fprintf(p.stdout, "%d moved, %d were there, %s\n", len(done.Moved), len(done.Already), places)
+	fmt.Fprintf(p.stdout, "%d moved, %d were there already: %s\n", len(done.Moved), len(done.Already), places)
 }
 
 // routeCheckCommand compares.
@@ -189,7 +192,7 @@ func (c *routeCheckCommand) Run(p *process) error {
 		fmt.Fprintln(p.stdout, "'spillway route apply' makes proxies go by the files")
 		return exitStatus(exitFailed)
 	}
-	fmt.Fprintf(p.stdout, "files and %d running proxies agree\n", len(c.Socket))
+	fmt.Fprintf(p.stdout, "the files and every running proxy agree (%d asked)\n", len(c.Socket))
 	return nil
 }
 

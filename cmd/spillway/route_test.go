@@ -53,7 +53,7 @@ func TestRoute_CommandLine(t *testing.T) {
 	do(0, "2 moved", with("switch", "--from", sheet, "--to", "spillway", "--target", spillway.URL, "--dry-run")...)
 	do(0, "river is now at spillway, older page /give/river", with("switch", "--from", sheet, "--to", "spillway", "--target", spillway.URL)...)
 	do(0, "bridge  spillway  /give/bridge", "list", "--maps", proxy.Maps)
-	do(0, "1 moved, 0 were there", with("switch", "bridge", "--to", "old", "--target", spillway.URL)...)
+	do(0, "1 moved, 0 were there already", with("switch", "bridge", "--to", "old", "--target", spillway.URL)...)
 	do(2, "nobody would find it", with("switch", "harbour", "--to", "old", "--target", spillway.URL)...)
 	do(2, "of one campaign", with("switch", "river", "bridge", "--page", "/x", "--to", "old", "--target", spillway.URL)...)
 	do(2, "no campaign is named", with("switch", "--to", "old", "--target", spillway.URL)...)

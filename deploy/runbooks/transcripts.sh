@@ -55,6 +55,8 @@ start)
     ingest-*) command=(env SPILLWAY_STRIPE_WEBHOOK_SECRETS_FILE="$RIG/webhook-secrets" spillway ingest --listen "127.0.0.1:2918$n" --ops-listen "127.0.0.1:2919$n" --secrets secrets.json) ;;
     ledger-*) command=(spillway ledger --ops-listen "127.0.0.1:2917$n") ;;
     payments-*) command=(spillway payments --ops-listen 127.0.0.1:29194 --simulator http://127.0.0.1:29197 --pace 100) ;;
+    older) command=(haproxy -db -f older.cfg) ;;
+    proxy) command=(env OLD_SYSTEM=127.0.0.1:29184 haproxy -db -f haproxy.cfg -f strangler.cfg) ;;
     console) command=(spillway admin --ops-listen 127.0.0.1:29195 --admin-listen 127.0.0.1:29196 --secrets secrets.json) ;;
     esac
     "${as[@]}" "${command[@]}" >>"logs/$name" 2>&1 </dev/null &
@@ -222,6 +224,27 @@ if begin stream-nearly-full "Nothing is nearly full; the stream of donations get
     more=()
     if command -v nats >/dev/null; then more=(STREAM=DONATIONS_0 BYTES=1600MB); fi
     carry stream-nearly-full "OPS=$FRONT" STORE="$RIG/nats" "${more[@]}" stream-nearly-full.sh
+fi
+if wanted move-a-campaign && ! command -v haproxy >/dev/null; then
+    echo "move-a-campaign: haproxy is not on the PATH, left out"
+elif begin move-a-campaign "An older system and a front-end behind HAProxy; two campaigns are the older system's"; then
+    printf 'defaults\n mode http\n timeout connect 1s\n timeout client 9s\n timeout server 9s\nfrontend older\n bind 127.0.0.1:29184\n http-request return status 200 content-type text/plain string "an older page"\n' >older.cfg
+    cp -r "$here/../haproxy/route" route
+    printf '/give/river-school river-school\n/give/%s %s\n' animal-shelter animal-shelter >>route/links.map
+    for name in haproxy strangler; do
+        sed -e '/bind :443/d' -e '/redirect scheme/d' -e '/server .*-2 /d' -e '/server green-1/d' -e 's/bind :80$/bind 127.0.0.1:29180/' -e 's/127.0.0.1:8404/127.0.0.1:29183/' \
+            -e 's/10.0.0.11:8080/127.0.0.1:29181/' -e "s#/run/haproxy/admin.sock#$RIG/proxy.sock#" -e "s#/etc/haproxy/route#$RIG/route#" -e 's/maxconn 100000/maxconn 1000/' "$here/../haproxy/$name.cfg" >"$name.cfg"
+    done
+    hands start older
+    hands start proxy
+    export SPILLWAY_MAPS="$RIG/route" SPILLWAY_SOCKET="$RIG/proxy.sock"
+    until_said "curl -sf http://127.0.0.1:29180/give/river-school && curl -sf http://127.0.0.1:29180/v1/campaigns/river-school"
+    carry move-a-campaign SLUGS=river-school TO=spillway TARGET=http://127.0.0.1:29181 PUBLIC=http://127.0.0.1:29180 move-a-campaign.sh
+    carry move-a-campaign SLUGS=river-school TO=old TARGET=http://127.0.0.1:29181 PUBLIC=http://127.0.0.1:29180 move-a-campaign.sh
+    carry move-a-campaign "SLUGS=river-school not-imported" TO=spillway TARGET=http://127.0.0.1:29181 move-a-campaign.sh
+    unset SPILLWAY_MAPS SPILLWAY_SOCKET
+    hands stop proxy
+    hands stop older
 fi
 # Last: from here on verify names it, which is the point.
 if begin quarantine "Something that is no envelope was published to the stream of donations"; then
