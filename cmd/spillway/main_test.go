@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,9 +42,29 @@ const patience = 4 * time.Minute
 type child struct {
 	t              *testing.T
 	cmd            *exec.Cmd
-	stdout, stderr bytes.Buffer
+	stdout, stderr output
 	done           chan struct{} // closed when it has ended
 }
+
+// output is what a process has said so far, which may be read while it says more.
+type output struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(p)
+}
+
+func (o *output) Bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.said.Bytes())
+}
+
+func (o *output) String() string { return string(o.Bytes()) }
 
 // launch starts the program. Whatever the test forgets is killed at its end.
 func launch(t *testing.T, args ...string) *child {
@@ -164,6 +185,9 @@ func startUp(t *testing.T, dir string, args ...string) (*child, onebox.Run) {
 		}
 		if run, err = onebox.ReadRun(dir); err != nil {
 			return err
+		}
+		if !strings.Contains(c.stdout.String(), "Spillway is ready") { // all of it: run.json is there before
+			return errors.New("it still starts")
 		}
 		return ready(run.HTTPURL)
 	})

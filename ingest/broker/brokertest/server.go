@@ -268,6 +268,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	srv.SetLogger(serverLog{Log(s.t)}, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(readyTimeout) {
 		srv.Shutdown()
@@ -355,6 +356,17 @@ func freeAddress(t testing.TB) string {
 func Log(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(&testWriter{t: t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
+
+// serverLog hands what a server warns of to the test: why it refused something it tells
+// nobody else.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Noticef(string, ...any)            {}
+func (l serverLog) Debugf(string, ...any)             {}
+func (l serverLog) Tracef(string, ...any)             {}
+func (l serverLog) Warnf(format string, args ...any)  { l.log.Warn(fmt.Sprintf(format, args...)) }
+func (l serverLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+func (l serverLog) Fatalf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
 
 // testWriter writes lines to a test's log until the test is over: connections are
 // closed in its clean-up and may have a last word.
