@@ -7,8 +7,8 @@ import (
 	"spillway/campaigns"
 )
 
-// pageBytesMax is the longest address of an older page: what servers take in a request's
-// first line, and half of what the proxy takes in one command.
+// pageBytesMax is the longest address of an older page, in bytes: browsers and servers take
+// such, and several fit in one command to the proxy.
 const pageBytesMax = 2000
 
 // Campaign is where a campaign is, and its page at the older system, "" when none is known.

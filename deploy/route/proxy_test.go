@@ -2,10 +2,13 @@ package route
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -115,6 +118,9 @@ func TestProxy_TheOlderSystemsNames(t *testing.T) {
 		if host != "" && seen.Header.Get("X-Forwarded-Host") != r.proxy.Front {
 			t.Errorf("forwarded host %q", seen.Header.Get("X-Forwarded-Host"))
 		}
+		if cookie := strings.Join(got.header.Values("Set-Cookie"), "|"); !strings.Contains(cookie, "session=x; Path=/|") {
+			t.Errorf("cookies %q: a browser that knows donors' name alone does not take them", cookie)
+		}
 		if cookie := strings.Join(got.header.Values("Set-Cookie"), "|"); !strings.Contains(cookie, "at_old=1; Max-Age=7200; Path=/; HttpOnly; SameSite=Lax") {
 			t.Errorf("cookies %q", cookie)
 		}
@@ -135,12 +141,12 @@ func TestProxy_PostsAreNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
 	answers := bufio.NewReader(conn)
 	ask := func(request string) *http.Response {
 		t.Helper()
+		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := conn.Write([]byte(request)); err != nil {
 			t.Fatal(err)
 		}
@@ -149,6 +155,11 @@ func TestProxy_PostsAreNotRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
+		if response.StatusCode != http.StatusSwitchingProtocols {
+			if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				t.Fatal(err)
+			}
+		}
 		return response
 	}
 	if got := ask(post("first")); got.StatusCode != http.StatusBadGateway || r.old.times("first") != 1 {
@@ -159,13 +170,65 @@ func TestProxy_PostsAreNotRepeated(t *testing.T) {
 	}
 	defer conn.Close()
 	answers = bufio.NewReader(conn)
-	if got := ask("GET /give/a HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != http.StatusOK || !got.Close {
-		t.Errorf("a page: %d, its connection ends: %v", got.StatusCode, got.Close)
+	for _, path := range []string{"/give/a", "/v1/campaigns/a"} {
+		if got := ask("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"); got.StatusCode != http.StatusOK || got.Close {
+			t.Errorf("%s: %d, its connection ends: %v", path, got.StatusCode, got.Close)
+		}
+	}
+	if got := ask(post("third")); got.StatusCode != http.StatusBadGateway || r.old.times("third") != 1 {
+		t.Errorf("%d, taken %d times", got.StatusCode, r.old.times("third"))
+	}
+	// What is no answer to be closed after: an upgraded connection.
+	if conn, err = net.Dial("tcp", r.proxy.Front); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers = bufio.NewReader(conn)
+	if got := ask("GET /live-chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"); got.StatusCode != http.StatusSwitchingProtocols || got.Header.Get("Connection") == "close" {
+		t.Errorf("an upgrade: %d %v", got.StatusCode, got.Header)
+	}
+	if _, err := conn.Write([]byte("hello\n")); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := answers.ReadString('\n'); err != nil || line != "hello\n" {
+		t.Errorf("%q, %v", line, err)
 	}
 	// Gone: refused connections are tried again, and the donor is told.
 	r.old.server.Close()
 	got, err := r.send(browser(t), http.MethodPost, "/give/a", "gift=late")
 	if err != nil || got.status != http.StatusServiceUnavailable || r.old.times("late") != 0 {
 		t.Errorf("%d, %v", got.status, err)
+	}
+}
+
+// The same over HTTP/2, as browsers speak it: the second request of a connection is
+// answered, and the connection stays.
+func TestProxy_PostsAreNotRepeatedOverHTTP2(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "")
+	var dials atomic.Int64
+	transport := &http.Transport{Protocols: &http.Protocols{}, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodGet, "/v1/campaigns/a", "", http.StatusOK},
+		{http.MethodGet, "/give/a", "", http.StatusOK},
+		{http.MethodPost, "/give/a", "then=hang+up&gift=g", http.StatusBadGateway},
+		{http.MethodGet, "/give/a", "", http.StatusOK},
+	} {
+		got, err := r.send(client, c.method, c.path, c.body)
+		if err != nil || got.status != c.status {
+			t.Errorf("%s %s: %d, %v", c.method, c.path, got.status, err)
+		}
+	}
+	if r.old.times("g") != 1 || dials.Load() != 1 {
+		t.Errorf("taken %d times, over %d connections", r.old.times("g"), dials.Load())
 	}
 }

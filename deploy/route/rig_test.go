@@ -60,12 +60,25 @@ func (o *oldSystem) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("then") == "hang up" {
 			panic(http.ErrAbortHandler)
 		}
-		http.SetCookie(w, &http.Cookie{Name: "session", Value: gift, Path: "/"})
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: gift, Path: "/", Domain: r.FormValue("host")})
 		w.Header().Set("Location", r.URL.Path)
 		if host := r.FormValue("host"); host != "" {
 			w.Header().Set("Location", "http://"+host+r.URL.Path)
 		}
 		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	if r.Header.Get("Upgrade") != "" {
+		conn, both, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = both.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n") // flushed below
+		_ = both.Flush()
+		line, _ := both.ReadString('\n') // what came is sent back
+		_, _ = both.WriteString(line)
+		_ = both.Flush()
 		return
 	}
 	if session, err := r.Cookie("session"); err == nil {
@@ -129,7 +142,7 @@ func newRig(t *testing.T, oldHost string) *rig {
 				return false
 			}
 		}
-		return err == nil && len(servers) == 7
+		return err == nil && len(servers) == 8
 	})
 	return r
 }

@@ -1,15 +1,23 @@
 package route
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"spillway/deploy/haproxy"
+	"spillway/deploy/haproxy/haproxytest"
 )
 
 // What is refused changes nothing, neither on disk nor in the proxy.
@@ -139,6 +147,89 @@ func TestSwitch_EveryProxyOrNone(t *testing.T) {
 	if r.read(t, "campaigns.map") != before {
 		t.Error("the file was changed")
 	}
+}
+
+// Two proxies that start from the same files. One hangs up when it is to commit: the other
+// follows all the same, it is said, and the same command completes it.
+func TestSwitch_OneProxyDoesNotFollow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "")
+	address := strings.TrimPrefix(r.spillway.server.URL, "http://")
+	second := haproxytest.Start(t, haproxytest.Options{Blue: address, Green: address, OldSystem: strings.TrimPrefix(r.old.server.URL, "http://"), Maps: r.Dir})
+	hangsUp := &atomic.Bool{}
+	r.Proxies = append(r.Proxies, haproxy.Socket{Address: relay(t, second.Socket, hangsUp)})
+	r.move(t, Old, "a")
+	see := func() string {
+		response, err := browser(t).Get("http://" + second.Front + "/give/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	hangsUp.Store(true)
+	if done, err := r.Switch(t.Context(), movesOf("a"), Spillway, false); !errors.Is(err, ErrUnfinished) || !errors.Is(err, haproxy.ErrProxy) || len(done.Moved) != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if got := r.see(t, "/give/a") + ", " + see(); got != "spillway page /c/a, old page /give/a" {
+		t.Error(got)
+	}
+	hangsUp.Store(false)
+	if faults, err := r.Check(t.Context()); err != nil || len(faults) != 1 || !strings.Contains(faults[0], "a has spillway:/give/a in the file") {
+		t.Errorf("%q, %v", faults, err)
+	}
+	if done := r.move(t, Spillway, "a"); len(done.Already) != 1 {
+		t.Errorf("%+v", done)
+	}
+	if got := see(); got != "spillway page /c/a" {
+		t.Error(got)
+	}
+}
+
+// relay is a socket that passes commands on, but for commits while it hangs up.
+func relay(t *testing.T, to haproxy.Socket, hangsUp *atomic.Bool) (path string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "relay") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var relayed sync.WaitGroup
+	relayed.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return // closed below
+			}
+			relayed.Go(func() {
+				defer conn.Close()
+				commands := bufio.NewReader(conn)
+				command, err := commands.ReadString('\n')
+				for strings.Contains(command, "<<") && err == nil && !strings.HasSuffix(command, "\n\n") {
+					var line string
+					line, err = commands.ReadString('\n')
+					command += line
+				}
+				if err != nil || hangsUp.Load() && strings.HasPrefix(command, "commit") {
+					_, _ = io.WriteString(conn, "hung up\n") // to somebody who may be gone
+					return
+				}
+				if answer, err := to.Ask(context.Background(), strings.TrimSuffix(command, "\n")); err == nil {
+					_, _ = io.WriteString(conn, answer) // as above
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); relayed.Wait(); _ = os.RemoveAll(dir) })
+	return path
 }
 
 // A large organisation: more than the proxy takes in one command.

@@ -66,6 +66,8 @@ type Options struct {
 	OldSystem string
 	// OldHost is the name that it knows itself by, "" for donors' own.
 	OldHost string
+	// Maps is the folder of another proxy's maps; "" gives it maps of its own.
+	Maps string
 }
 
 // Proxy is a running HAProxy.
@@ -74,7 +76,7 @@ type Proxy struct {
 	Front string
 	// Socket is the administrators'.
 	Socket haproxy.Socket
-	// Maps is the folder of strangler.cfg's maps, as they are shipped.
+	// Maps is the folder of strangler.cfg's maps, as they are shipped to begin with.
 	Maps string
 
 	master *exec.Cmd
@@ -108,6 +110,9 @@ func try(t testing.TB, program string, o Options) *Proxy {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // in the system's temporary folder
 	p := &Proxy{Front: freeAddress(t), Maps: filepath.Join(dir, "route"), ended: make(chan struct{})}
 	p.Socket.Address = filepath.Join(dir, "s")
+	if o.Maps != "" {
+		p.Maps = o.Maps
+	}
 	config := Shipped(t, "haproxy.cfg")
 	for _, line := range []string{`(?m)^    bind :443 .*\n`, `(?m)^    http-request redirect scheme https .*\n`, `(?m)^    server (blue|green)-2 .*\n`} {
 		config = regexp.MustCompile(line).ReplaceAllString(config, "")
@@ -115,7 +120,7 @@ func try(t testing.TB, program string, o Options) *Proxy {
 	elsewhere := strings.NewReplacer("bind :80\n", "bind "+p.Front+"\n", "/run/haproxy/admin.sock", p.Socket.Address, "bind 127.0.0.1:8404", "bind "+filepath.Join(dir, "o"),
 		"10.0.0.11:8080", o.Blue, "10.0.0.21:8080", o.Green, "maxconn 100000", "maxconn 1000", "inter 1s", "inter 200ms", "inter 2s", "inter 200ms",
 		"timeout queue 5s\n", "timeout queue 5s\n    timeout check 10s\n", "log stdout", "log 127.0.0.1:9",
-		"/etc/haproxy/route", p.Maps)
+		"/etc/haproxy/route", p.Maps, "abns@spillway_old", "abns@"+dir)
 	args := []string{"-W"}
 	write := func(name, content string) {
 		path := filepath.Join(dir, name)
@@ -129,12 +134,14 @@ func try(t testing.TB, program string, o Options) *Proxy {
 	write("haproxy.cfg", elsewhere.Replace(config))
 	env := os.Environ()
 	if o.OldSystem != "" {
-		if err := os.Mkdir(p.Maps, 0o700); err != nil {
-			t.Fatal(err)
-		}
 		write("strangler.cfg", elsewhere.Replace(Shipped(t, "strangler.cfg")))
-		for _, name := range []string{"campaigns.map", "links.map", "paths.map"} {
-			write("route/"+name, Shipped(t, "route/"+name))
+		if o.Maps == "" {
+			if err := os.Mkdir(p.Maps, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"campaigns.map", "links.map", "paths.map"} {
+				write("route/"+name, Shipped(t, "route/"+name))
+			}
 		}
 		env = append(env, "OLD_SYSTEM="+o.OldSystem)
 		if o.OldHost != "" {
