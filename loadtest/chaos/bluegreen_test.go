@@ -5,7 +5,6 @@ package chaos
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -43,46 +42,23 @@ func TestBlueGreen_InTheSpike(t *testing.T) {
 	if !*long {
 		t.Skip("minutes of load: go test ./loadtest/chaos -chaos -v -run BlueGreen [-spike 2000]")
 	}
-	haproxy := os.Getenv("HAPROXY_PROGRAM")
-	if haproxy == "" {
-		haproxy = "haproxy"
-	}
-	haproxy, err := exec.LookPath(haproxy)
-	if err != nil {
-		t.Skip("no haproxy: on Debian, sudo apt-get install haproxy")
-	}
-	p, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := rig.New(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.Close(t.Failed() && *keep != ""); err != nil {
-			t.Error(err)
-		}
-	})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	if err := r.StartRoles(ctx, 1); err != nil { // its front-end is blue
-		t.Fatal(err)
-	}
-	s := &stage{t: t, rig: r, haproxy: haproxy, scenario: filepath.Join(r.Dir, "spike.yaml")}
+	s := newStage(ctx, t)
 	s.write(s.scenario, fmt.Sprintf(`name: spike
 arrivals: {rate: %d, for: %s}
 readers: {per_gift: %.4f}
 visits: {stream: 100%%, think: 100ms, stay: %s}
 charging: {wait: 'off'}
 `, *spike, spikeFor, 1/spikeStay.Seconds(), spikeStay))
-	green := s.colour("green")
+	r := s.rig
+	green := s.colour("green", r.Programs().Spillway)
 	front := s.proxy(strings.TrimPrefix(r.URL(), "http://"), green)
 
 	calm := s.wait(ctx, s.rehearse("calm", front))
 	moved := s.rehearse("moved", front)
 	s.sleep(ctx, moveAfter)
-	command := exec.CommandContext(ctx, p.Spillway, "bluegreen", "--socket", s.socket, "--from", "blue", "--to", "green", "--steps", "10,50,100", "--every", "3s") //nolint:gosec // built here
+	command := exec.CommandContext(ctx, r.Programs().Spillway, "bluegreen", "--socket", s.socket, "--from", "blue", "--to", "green", "--steps", "10,50,100", "--every", "3s") //nolint:gosec // built here
 	out, err := command.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -98,6 +74,9 @@ charging: {wait: 'off'}
 	v := s.wait(ctx, moved)
 
 	for name, v := range map[string]*Verdict{"calm": calm, "moved": v} {
+		if v.Report.Visits == nil {
+			t.Fatalf("%s: nobody looked", name)
+		}
 		sent, streams := v.Report.Sending, v.Report.Visits.Streams
 		t.Logf("%s: %d donations in %d attempts, unknown %d, refused %v, p50 %v p99 %v; streams: %d opened, %d at once, %d ended by the server, %d failed, refused %v",
 			name, sent.Sent, sent.Attempts, sent.UnknownAnswers, sent.Refused, sent.Latency.P50, sent.Latency.P99,
@@ -128,6 +107,36 @@ type stage struct {
 	haproxy, scenario, socket string
 }
 
+// newStage starts a whole service, whose front-end is blue, for as long as the test runs.
+func newStage(ctx context.Context, t *testing.T) *stage {
+	t.Helper()
+	haproxy := os.Getenv("HAPROXY_PROGRAM")
+	if haproxy == "" {
+		haproxy = "haproxy"
+	}
+	haproxy, err := exec.LookPath(haproxy)
+	if err != nil {
+		t.Skip("no haproxy: on Debian, sudo apt-get install haproxy")
+	}
+	p, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := rig.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(t.Failed() && *keep != ""); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.StartRoles(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	return &stage{t: t, rig: r, haproxy: haproxy, scenario: filepath.Join(r.Dir, "spike.yaml")}
+}
+
 func (s *stage) write(path, content string) {
 	s.t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -152,11 +161,11 @@ func (s *stage) freeAddress() string {
 	return ln.Addr().String()
 }
 
-// colour starts another front-end, and returns where it listens.
-func (s *stage) colour(name string) string {
+// colour starts another front-end, of this program, and returns where it listens.
+func (s *stage) colour(name, program string) string {
 	s.t.Helper()
 	address := s.freeAddress()
-	if _, err := s.rig.Begin(rig.Command{Name: name, Path: s.rig.Programs().Spillway, Log: s.rig.LogPath(name), Args: []string{
+	if _, err := s.rig.Begin(rig.Command{Name: name, Path: program, Log: s.rig.LogPath(name), Args: []string{
 		"ingest", "--listen", address, "--ops-listen", s.freeAddress(), "--nats-url", s.rig.BrokerURL(), "--secrets", s.rig.Secrets()}}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -232,9 +241,6 @@ func (s *stage) wait(ctx context.Context, h *Rehearsal) *Verdict {
 	v, err := h.Wait(ctx)
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	if v.Report.Visits == nil {
-		s.t.Fatal(errors.New("nobody looked"))
 	}
 	if *results != "" {
 		var document json.RawMessage = v.Raw

@@ -15,6 +15,9 @@ import (
 	"spillway/loadtest/rig/programs"
 )
 
+// Edit replaces one piece of a source file.
+type Edit = programs.Edit
+
 // Mutant is a build that breaks one rule, and the check that must notice.
 type Mutant struct {
 	Name   string
@@ -134,13 +137,13 @@ func (e Env) programs(ctx context.Context, overlay string) (rig.Programs, error)
 }
 
 // Prove shows that the mutant is caught: it returns what the check found. Errors:
-// ErrAnchor; ErrSurvived; ErrOther; those of the check.
+// programs.ErrAnchor; ErrSurvived; ErrOther; those of the check.
 func (m Mutant) Prove(ctx context.Context, e Env) (*Finding, error) {
 	dir, err := os.MkdirTemp(e.Dir, m.Name+"-")
 	if err != nil {
 		return nil, err
 	}
-	overlay, err := Overlay(e.Tree, dir, m.Edits)
+	overlay, err := programs.Overlay(e.Tree, dir, m.Edits)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func tree(t *testing.T) string {
 func TestCatalog_AnchorsHold(t *testing.T) {
 	for _, m := range Catalog {
 		t.Run(m.Name, func(t *testing.T) {
-			if _, err := Overlay(tree(t), t.TempDir(), m.Edits); err != nil {
+			if _, err := programs.Overlay(tree(t), t.TempDir(), m.Edits); err != nil {
 				t.Error(err)
 			}
 		})
@@ -119,7 +119,7 @@ func TestGate_RefusesABrokerThatDoesNotSync(t *testing.T) {
 		t.Skip("builds the product: go test ./loadtest/mutants -mutants -v")
 	}
 	dir := t.TempDir()
-	overlay, err := Overlay(tree(t), dir, []Edit{syncOff})
+	overlay, err := programs.Overlay(tree(t), dir, []Edit{syncOff})
 	if err != nil {
 		t.Fatal(err)
 	}

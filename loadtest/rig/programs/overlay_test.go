@@ -1,6 +1,4 @@
-//go:build linux
-
-package mutants
+package programs
 
 import (
 	"errors"

@@ -1,6 +1,4 @@
-//go:build linux
-
-package mutants
+package programs
 
 import (
 	"encoding/json"
@@ -20,7 +18,7 @@ type Edit struct {
 }
 
 // ErrAnchor says that an edit's anchor does not occur exactly once.
-var ErrAnchor = errors.New("the code moved on: update the mutant's edit in loadtest/mutants/catalog.go")
+var ErrAnchor = errors.New("the code moved on: update the edit")
 
 // apply returns the file's text with the edit made.
 func (e Edit) apply(text string) (string, error) {
@@ -31,7 +29,7 @@ func (e Edit) apply(text string) (string, error) {
 }
 
 // Overlay writes the edited files into dir and returns the path of a document for
-// the go command's -overlay flag, which lays them over the tree: a mutant is built
+// the go command's -overlay flag, which lays them over the tree: an edited program is built
 // in place, without a copy, and shares the build cache of all that it did not
 // change. Edits of one file are made one after the other.
 func Overlay(tree, dir string, edits []Edit) (string, error) {
