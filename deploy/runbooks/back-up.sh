@@ -8,6 +8,7 @@
 # The broker's streams are the other half: they keep what was accepted since. A backup is
 # only as good as the streams are long; see restore-from-backup.md.
 set -euo pipefail
+if [[ "${1:-}" == --help ]]; then sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit; fi
 : "${PRIMARY:?connection string of the primary}" "${BACKUP:?new folder for the backup}"
 
 step() { printf '$ %s\n' "$*"; "$@"; }

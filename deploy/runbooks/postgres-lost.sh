@@ -9,6 +9,7 @@
 #
 # Make sure first that the old primary is gone for good: two primaries are two books.
 set -euo pipefail
+if [[ "${1:-}" == --help ]]; then sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit; fi
 : "${STANDBY:?connection string of the standby}" "${SPILLWAY_DATABASE_URL:?as the roles have it}" "${SPILLWAY_NATS_URL:?as the roles have it}"
 SYNCHRONOUS=${SYNCHRONOUS:-yes}
 STOP_ROLES=${STOP_ROLES:-"systemctl stop 'spillway-ledger@*' 'spillway-payments@*' spillway-admin"}

@@ -11,6 +11,7 @@
 #   STOP_ROLES, START_ROLES         ledgers, payments and consoles; never front-ends
 #   STOP_POSTGRES, START_POSTGRES   the latter returns when connections are taken
 set -euo pipefail
+if [[ "${1:-}" == --help ]]; then sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit; fi
 : "${SPILLWAY_DATABASE_URL:?as the roles have it}" "${SPILLWAY_NATS_URL:?as the roles have it}"
 : "${BACKUP:?folder of the base backup}" "${PGDATA:?data folder of the server}"
 STOP_ROLES=${STOP_ROLES:-"systemctl stop 'spillway-ledger@*' 'spillway-payments@*' spillway-admin"}
