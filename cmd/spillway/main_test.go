@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +33,24 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asSpillway) != "" {
 		main()
 	}
+	// These tests wait for processes more than they compute. -parallel overrules it.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), atOnce))); err != nil {
+		panic(err)
+	}
 	os.Exit(pgtest.Main(m))
+}
+
+// atOnce is how many installations at least are tested at a time: each takes some
+// 300 MB of memory, and half a core.
+const atOnce = 4
+
+// long leaves a test of many processes out of -short, such as under the race detector, where
+// each costs half a minute: shorter ones lead through the same code.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("many processes: runs without -short")
+	}
 }
 
 // patience is ample for a busy machine with the race detector: nothing here is a
@@ -340,6 +359,7 @@ func TestUp_PostgresDiesAndDonorsNoticeNothing(t *testing.T) {
 }
 
 func TestUp_RefusesAFolderInUseAndABusyPort(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
@@ -535,6 +555,7 @@ func TestSecrets_WritesAFileOnce(t *testing.T) {
 }
 
 func TestMigrate_TwiceIsOnce(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)

@@ -205,6 +205,7 @@ func TestUp_DonationsAreChargedOnce(t *testing.T) {
 
 // A paused pace holds charges, not donations, over a restart too.
 func TestUp_ThePaceIsPausedAndResumedLive(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)
@@ -235,6 +236,7 @@ func TestUp_ThePaceIsPausedAndResumedLive(t *testing.T) {
 
 // A database whose gifts were paid with simulated money is never charged at Stripe.
 func TestPayments_RefusesAJournalOfAnotherProcessor(t *testing.T) {
+	long(t)
 	t.Parallel()
 	up, run := startUp(t, dataFolder(t))
 	gift := donor(t, run.HTTPURL, "given-to-a-simulated-day", "ctoken_card_visa_1")

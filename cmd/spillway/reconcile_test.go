@@ -59,6 +59,7 @@ func (d *day) chargeOf(h *holder) string {
 // cheque and a correction. All of it is in both books, and a cent that is in one of
 // them alone is found.
 func TestReconcile_ADayToTheCent(t *testing.T) {
+	long(t)
 	t.Parallel()
 	d := openDay(t)
 	a, b := demoCampaigns[0].slug, demoCampaigns[1].slug

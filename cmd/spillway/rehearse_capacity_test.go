@@ -16,6 +16,7 @@ import (
 // TestCapacity_ARunningInstallation searches between rates that any machine holds: what
 // is judged is the way, not the speed.
 func TestCapacity_ARunningInstallation(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	startUp(t, dir)

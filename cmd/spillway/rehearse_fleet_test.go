@@ -15,6 +15,7 @@ import (
 
 // TestRehearse_SeveralGeneratorsAreOneRun has two processes send one event.
 func TestRehearse_SeveralGeneratorsAreOneRun(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	startUp(t, dir)

@@ -114,6 +114,7 @@ func writeEvent(t *testing.T, rows int) string {
 }
 
 func TestRehearse_ARunningInstallation(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	_, run := startUp(t, dir)

@@ -41,6 +41,7 @@ func chargesOf(t *testing.T, simulator string) (charges map[string]int, refunded
 // The database is lost, and restored from a backup: every gift, charge, refund and wish
 // of after the backup is there again, and the simulator was asked for no charge twice.
 func TestRestore_EverythingIsBackAndNobodyIsChargedAgain(t *testing.T) {
+	long(t)
 	t.Parallel()
 	cluster := pgtest.Private(t)
 	address := cluster.Database(t)

@@ -50,6 +50,7 @@ func wantExamined(t *testing.T, report verify.Report, checks ...string) {
 }
 
 func TestVerify_ARunningAndAStoppedInstallation(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := dataFolder(t)
 	up, run := startUp(t, dir)

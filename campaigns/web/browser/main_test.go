@@ -3,12 +3,15 @@ package browser
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +24,9 @@ import (
 
 // patience is ample for a busy machine: nothing here is a matter of speed.
 const patience = time.Minute
+
+// pagesAtOnce is how many tests at least look at pages at a time.
+const pagesAtOnce = 4
 
 // house is what all tests share: one `up` with its demo giving day, one Chromium.
 // Each test has a browser context, so a storage, and campaigns of its own.
@@ -50,6 +56,10 @@ func chromium() string {
 }
 
 func TestMain(m *testing.M) {
+	// Donors wait more than they compute. -parallel overrules it.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), pagesAtOnce))); err != nil {
+		panic(err)
+	}
 	status := m.Run()
 	for i := len(ending) - 1; i >= 0; i-- {
 		if err := ending[i](); err != nil {
