@@ -19,12 +19,20 @@ import (
 	"spillway/campaigns"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
+	"spillway/ledger/backoff"
 	"spillway/ledger/consumer"
 )
 
 var (
 	simulationSeed = flag.Uint64("simulation.seed", 0, "seed of the simulation's schedule; 0 draws one")
-	simulationFor  = flag.Duration("simulation.for", 21*time.Second, "how long the simulation goes on giving")
+	simulationFor  = flag.Duration("simulation.for", 21*time.Second, "how long the simulation goes on giving at least")
+)
+
+const (
+	// simulationMost bounds a simulation on a machine too busy to let everything happen sooner.
+	simulationMost = 3 * time.Minute
+	// looksLeast is how often at least a front-end must have shown more: fewer prove little.
+	looksLeast = 100
 )
 
 // What the simulation runs on: everything an order of magnitude shorter than in
@@ -138,8 +146,9 @@ func (s *simulation) run() {
 	for range simInstances {
 		s.spawn()
 	}
-	giving, stop := context.WithTimeout(context.Background(), *simulationFor)
+	giving, stop := context.WithTimeout(context.Background(), max(*simulationFor, simulationMost))
 	defer stop()
+	wg.Go(func() { s.enough(giving, stop) })
 	wg.Go(func() { s.replace(reading) })
 	var faulty sync.WaitGroup
 	faulty.Go(func() { s.give(giving) })
@@ -168,6 +177,24 @@ func (s *simulation) run() {
 	}
 	for _, i := range slices.Concat(s.instances, s.dead) {
 		<-i.ended
+	}
+}
+
+// enough ends the giving after its time, once everything that is to happen has happened.
+func (s *simulation) enough(ctx context.Context, stop func()) {
+	begun := time.Now()
+	for backoff.Pause(ctx, 50*time.Millisecond) {
+		s.mu.Lock()
+		looks := len(s.looks)
+		s.mu.Unlock()
+		missing := looks < looksLeast
+		for _, n := range s.faults.happened() {
+			missing = missing || n == 0
+		}
+		if !missing && time.Since(begun) >= *simulationFor {
+			stop()
+			return
+		}
 	}
 }
 

@@ -147,7 +147,7 @@ func (s *simulation) check() {
 
 	// A run in which nothing happened proves nothing.
 	happened := s.faults.happened()
-	happened["conflicts"], happened["looks (100 or more)"] = int64(losers), int64(len(s.looks)/100)
+	happened["conflicts"], happened["looks (100 or more)"] = int64(losers), int64(len(s.looks)/looksLeast)
 	happened["wishes sent twice"] = int64(again)
 	for what, n := range happened {
 		if n == 0 {
