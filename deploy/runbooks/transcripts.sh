@@ -216,13 +216,13 @@ at_processor() {
     for field in "$@"; do fields+=(--data-urlencode "$field"); done
     curl --silent --show-error --fail "http://127.0.0.1:29197/v1/$endpoint" -u sk_test_rig: -H "Idempotency-Key: $key" "${fields[@]}" | grep -oE '"id": ?"[^"]+"' | head -1 | cut -d'"' -f4
 }
-charge_by_hand() {
+by_hand() {
     at_processor payment_intents "$1" amount=5000 currency=usd confirm=true confirmation_token=ctoken_card_visa 'automatic_payment_methods[enabled]=true' 'automatic_payment_methods[allow_redirects]=never' "${@:2}"
 }
 if begin second-charge "Somebody charged a donation a second time, by hand; then that charge is refunded at the processor's dashboard"; then
     id=$(gift | grep -oE '"id":"[^"]+"' | cut -d'"' -f4)
     until_said "curl -s http://127.0.0.1:29181/v1/donations/$id | grep -q succeeded"
-    twice=$(charge_by_hand twice "metadata[donation]=$id" 'metadata[book]=live' 'metadata[attempt]=1')
+    twice=$(by_hand twice "metadata[donation]=$id" 'metadata[book]=live' 'metadata[attempt]=1')
     until_said "curl -s $PAY/metrics | grep -E 'charge_alarms_total.*second_charge.*live.* [1-9]'"
     carry second-charge LOGS="$RIG/logs/payments-1" "OPS=$PAY" PAUSE=yes second-charge.sh
     at_processor refunds refund-of-twice "payment_intent=$twice" >/dev/null
@@ -231,7 +231,7 @@ if begin second-charge "Somebody charged a donation a second time, by hand; then
     PATH="$here:$PATH" PACE=resume pace.sh >/dev/null
 fi
 if begin books-differ "Somebody charged at this account, by hand, what is no donation"; then
-    charge_by_hand nobodys >/dev/null
+    by_hand nobodys >/dev/null
     sleep 5
     carry books-differ GRACE=2s SPILLWAY_SIMULATOR=http://127.0.0.1:29197 books-differ.sh
 fi
