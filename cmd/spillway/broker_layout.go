@@ -23,7 +23,7 @@ type brokerLayoutCommand struct {
 
 // Help is shown by --help.
 func (brokerLayoutCommand) Help() string {
-	return `Without --replicas and --shards it only looks. Both may be changed while donations arrive; deploy/runbooks/change-replicas.md and change-shards.md say what comes before and after.
+	return `Without --replicas and --shards it only looks. Both may be changed while donations arrive; they wait while their stream is copied. A stream that is shown as paused takes nothing: the same command finishes. deploy/runbooks/change-replicas.md and change-shards.md say what comes before and after.
 
 Exit status: 0 when every stream has all its copies, 1 when not.
 
@@ -116,6 +116,10 @@ func writeLayouts(out io.Writer, all []broker.Layout) error {
 		if !l.Whole() {
 			whole = false
 			state += ", not complete"
+		}
+		if l.Paused {
+			whole = false
+			state += ", paused"
 		}
 		line("%s\t%s\t%s\t%s\t%d\t%d\n", l.Stream, state, l.Leader, others, l.Bytes, l.BytesMost)
 	}

@@ -316,14 +316,24 @@ func (l *lane) answer(m *nats.Msg) {
 		return // given up before
 	}
 	o := l.inFlight[i]
-	if noLeader {
-		// Nobody leads the stream at this moment: nobody has it. The same message ID
-		// goes out again until the deadline.
+	err := error(nil)
+	if !noLeader {
+		err = l.ackError(o, m.Data)
+	}
+	if noLeader || errors.Is(err, errPaused) {
+		// Nobody leads the stream at this moment, or its copies are being changed: nobody
+		// has it. The same message ID goes out again until the deadline.
 		o.retryAt = time.Now().Add(retryWait)
 		return
 	}
-	l.settle(o, l.ackError(o, m.Data))
+	l.settle(o, err)
 }
+
+// errPaused says that the stream takes nothing for a moment: see SetReplicas.
+var errPaused = errors.New("the stream is paused")
+
+// messageTooLarge is what a paused stream answers. No stream of ours has another bound.
+const messageTooLarge = 10054
 
 // ackError returns nil only for an acknowledgement from the expected stream that
 // came on the connection the envelope left by.
@@ -331,6 +341,9 @@ func (l *lane) ackError(o *outgoing, data []byte) error {
 	var ack pubAck
 	if err := json.Unmarshal(data, &ack); err != nil {
 		return fmt.Errorf("%w: the broker's answer cannot be read", ingest.ErrUnknown)
+	}
+	if ack.Error != nil && ack.Error.Code == messageTooLarge {
+		return errPaused
 	}
 	if ack.Error != nil {
 		return fmt.Errorf("%w: broker: %s (%d)", ingest.ErrUnknown, ack.Error.Description, ack.Error.Code)

@@ -3,8 +3,12 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"spillway/ingest"
 	"spillway/ingest/broker"
@@ -72,6 +76,66 @@ func TestSetReplicas_WhileDonationsGoOn(t *testing.T) {
 	if err := b.SetReplicas(t.Context(), 6, func(string) {}); err == nil {
 		t.Error("six copies")
 	}
+}
+
+// A stream whose copies are being changed takes nothing, for front-ends that wait as for
+// those that give up, and whoever left it so is put right by the same command.
+func TestSetReplicas_APausedStreamTakesNothingAndGoesOn(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t)
+	b := s.Connect()
+	if err := b.EnsureTopology(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g, p := publisherAt(t, b)
+	gateSays(t, g, nil)
+	d := newDonor(p, 0)
+	d.heard(t, "before", 1)
+
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), broker.Stream(ledger.Live, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgSize = 1 // as SetReplicas leaves it when it is killed
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.give(); !errors.Is(err, ingest.ErrUnknown) {
+		t.Errorf("until the deadline: %v", err)
+	}
+	paused := func() bool {
+		all, err := b.Layouts(t.Context())
+		return err == nil && slices.ContainsFunc(all, func(l broker.Layout) bool { return l.Paused })
+	}
+	if !paused() {
+		t.Error("it is not said that it is paused")
+	}
+
+	waits := newDonor(p, 1_000_000)
+	answered := make(chan error, 1)
+	go func() { answered <- waits.give() }()
+	var changed []string
+	if err := b.SetReplicas(t.Context(), 1, func(stream string) { changed = append(changed, stream) }); err != nil || len(changed) != 1 {
+		t.Errorf("changed %q, %v", changed, err)
+	}
+	if err := <-answered; err != nil {
+		t.Logf("who waited was told %v", err) // the machine was slow
+	}
+	waits.heard(t, "afterwards", 1)
+	if paused() {
+		t.Error("it is still paused")
+	}
+	proven(t, b, d, waits)
 }
 
 func TestAddShards_WhileDonationsGoOn(t *testing.T) {
