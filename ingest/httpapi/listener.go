@@ -25,7 +25,8 @@ type listener struct {
 	max     int64
 	refusal []byte // a whole HTTP answer for connections beyond max
 	refused func()
-	open    atomic.Int64 // connections counted against max
+	early   time.Duration // how much sooner than asked for a phase of a connection may end
+	open    atomic.Int64  // connections counted against max
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // every connection not closed, hijacked ones too
@@ -60,6 +61,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		counted := &conn{Conn: c, listener: l, counted: true}
+		counted.read.early, counted.written.early = l.early, l.early
 		if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 			counted.remote = tcp.AddrPort().Addr().Unmap().WithZone("")
 		}
@@ -109,6 +111,8 @@ type conn struct {
 	lingers  atomic.Bool
 	idle     atomic.Bool // an answer has left, and no request came since
 	answers  whole
+	read     deadline
+	written  deadline
 
 	mu      sync.Mutex
 	counted bool
@@ -122,11 +126,26 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err := c.answers.release(c.Conn); err != nil {
 		return 0, err
 	}
+	if err := c.read.arm(c.Conn.SetReadDeadline); err != nil {
+		return 0, err
+	}
 	return c.Conn.Read(p)
 }
 
-// SetReadDeadline shortens the wait for another request while connections are
-// scarce: idle ones would keep donors out.
+// SetDeadline is what a connection is handed to a hijacker with: his times are exact.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.read, c.written = deadline{wanted: t, set: t}, deadline{wanted: t, set: t}
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline bounds the writes to come.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.written.want(t)
+	return c.written.arm(c.Conn.SetWriteDeadline)
+}
+
+// SetReadDeadline bounds the reads to come. It shortens the wait for another request
+// while connections are scarce: idle ones would keep donors out.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if err := c.answers.release(c.Conn); err != nil {
 		return err
@@ -136,7 +155,8 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 			t = soon
 		}
 	}
-	return c.Conn.SetReadDeadline(t)
+	c.read.want(t)
+	return nil
 }
 
 // uncount takes the connection out of the bound, once: it is closed, or was

@@ -93,6 +93,9 @@ func TestConn_IdleIsShortWhenCrowded(t *testing.T) {
 		if err := c.SetReadDeadline(deadline); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := c.Read(nil); err != io.EOF {
+			t.Fatal(err)
+		}
 		return noted.deadline
 	}
 	far, near := time.Now().Add(time.Hour), time.Now().Add(time.Second)
@@ -117,6 +120,8 @@ type deadlineConn struct {
 	net.Conn
 	deadline time.Time
 }
+
+func (*deadlineConn) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (c *deadlineConn) SetReadDeadline(t time.Time) error {
 	c.deadline = t

@@ -119,6 +119,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		return errors.New("serve intake: called twice")
 	}
 	s.listener = newListener(ln, s.config.Connections, refusedConnection(), s.metrics.connectionsRefused.Inc)
+	s.listener.early = min(s.config.ReadTimeout, s.config.WriteTimeout, s.config.IdleTimeout) / earlyPart
 	bounded := s.listener
 	s.mu.Unlock()
 	select {
