@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +24,10 @@ var spike = flag.Int("spike", 2000, "donations a second while donors are moved f
 const (
 	// spikeFor is how long the spike is: the move, and the second half of it on green.
 	spikeFor = 50 * time.Second
-	// spikeStay is a viewer's mean time on a live stream.
+	// spikeStay is a viewer's mean time on a live stream, and spikeMore how many more than
+	// are wanted are let in, so that so many are there at once.
 	spikeStay = 20 * time.Second
+	spikeMore = 1.1
 	// moveAfter is when the move begins: the streams are open by then.
 	moveAfter = 20 * time.Second
 )
@@ -50,7 +51,7 @@ arrivals: {rate: %d, for: %s}
 readers: {per_gift: %.4f}
 visits: {stream: 100%%, think: 100ms, stay: %s}
 charging: {wait: 'off'}
-`, *spike, spikeFor, 1/spikeStay.Seconds(), spikeStay))
+`, *spike, spikeFor, spikeMore/spikeStay.Seconds(), spikeStay))
 	r := s.rig
 	green := s.colour("green", r.Programs().Spillway)
 	front := s.proxy(strings.TrimPrefix(r.URL(), "http://"), green)
@@ -153,12 +154,11 @@ func (s *stage) sleep(ctx context.Context, d time.Duration) {
 
 func (s *stage) freeAddress() string {
 	s.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := rig.FreeAddress()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return address
 }
 
 // colour starts another front-end, of this program, and returns where it listens.

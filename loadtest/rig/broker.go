@@ -5,6 +5,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,12 +69,24 @@ func (r *Rig) BrokerURL() string { return brokerURL(r.brokerAddress) }
 
 func brokerURL(address string) string { return "nats://spillway:" + brokerPassword + "@" + address }
 
-// freeAddress asks the system for a loopback address that nobody listens on.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// Ports that a rig listens on are below those that systems give to outgoing connections
+// (32,768 and above on Linux, 49,152 on macOS): one that is free now is not taken by a call
+// of another process before its role has started.
+const (
+	portFirst = 12_000
+	portLast  = 32_000
+	portTries = 100
+)
+
+// FreeAddress finds a loopback address that nobody listens on.
+func FreeAddress() (string, error) {
+	var err error
+	for range portTries {
+		var listener net.Listener
+		address := fmt.Sprintf("127.0.0.1:%d", portFirst+rand.IntN(portLast-portFirst))
+		if listener, err = net.Listen("tcp", address); err == nil {
+			return address, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	return "", fmt.Errorf("no free port from %d to %d: %w", portFirst, portLast, err)
 }

@@ -118,7 +118,7 @@ func (r *Rig) layOut(want Cluster) error {
 	}
 	for _, place := range places {
 		var err error
-		if *place, err = freeAddress(); err != nil {
+		if *place, err = FreeAddress(); err != nil {
 			return err
 		}
 	}

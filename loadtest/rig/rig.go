@@ -35,8 +35,8 @@ const (
 	startWait = 2 * time.Minute
 	// startPoll is how often a starting role is asked whether it is ready.
 	startPoll = 50 * time.Millisecond
-	// toolWait bounds migrate, secrets and verify.
-	toolWait = 2 * time.Minute
+	// toolWait bounds migrate, secrets and verify, which may read a million donations twice.
+	toolWait = 10 * time.Minute
 	// stopGrace is how long an orderly end may take: the drain of a backlog.
 	stopGrace = time.Minute
 )
@@ -92,7 +92,7 @@ func New(programs Programs) (*Rig, error) {
 	err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(r.LogPath(""), 0o755))
 	for _, address := range []*string{&r.address, &r.opsAddress, &r.brokerAddress, &r.processorAddress} {
 		var addressErr error
-		*address, addressErr = freeAddress()
+		*address, addressErr = FreeAddress()
 		err = errors.Join(err, addressErr)
 	}
 	if err != nil {
