@@ -56,10 +56,12 @@ func takes(t testing.TB, p *broker.Publisher) {
 // stored reads the IDs of a stream and how often each is there.
 func stored(t testing.TB, b *broker.Broker, book ledger.Book, shard int) (ids map[ingest.ID]int, envelopes int) {
 	t.Helper()
-	state, err := b.Inspect(t.Context(), book, shard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var state broker.Inspection
+	var err error
+	eventually(t, "the stream answers", func() bool { // a leader may be being elected
+		state, err = b.Inspect(t.Context(), book, shard)
+		return err == nil
+	})
 	ids = make(map[ingest.ID]int)
 	err = b.Scan(t.Context(), book, shard, state.First, state.Last, func(_ uint64, data []byte) error {
 		envelopes++
