@@ -100,30 +100,37 @@ func (b *Broker) SetReplicas(ctx context.Context, replicas int, progress func(st
 	return nil
 }
 
-// pausedBytes is the largest message that a paused stream takes: none is so small.
-const pausedBytes = 1
+const (
+	// pausedBytes is the largest message that a paused stream takes: none is so small.
+	pausedBytes = 1
+	// anyBytes is a stream's bound otherwise, the broker's "none".
+	anyBytes = -1
+)
 
 // changeReplicas changes one stream's copies while it takes nothing.
 func (b *Broker) changeReplicas(ctx context.Context, stream string, replicas int) error {
-	if err := b.updateStream(ctx, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = pausedBytes }); err != nil {
-		return err
+	takes := func(messageBytesMost int32) error {
+		return b.updateStream(ctx, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = messageBytesMost })
 	}
-	err := b.awaitSilence(ctx, stream)
+	err := takes(pausedBytes)
+	if err == nil {
+		err = b.awaitSilence(ctx, stream)
+	}
 	if err == nil {
 		err = b.updateStream(ctx, stream, func(c *jetstream.StreamConfig) { c.Replicas = replicas })
 		if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
 			// A plain no, such as for want of servers: everything is as it was.
-			return errors.Join(err, b.updateStream(ctx, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 }))
+			return errors.Join(err, takes(anyBytes))
 		}
 	}
 	if err == nil {
 		err = b.awaitWhole(ctx, stream)
 	}
 	if err == nil {
-		err = b.updateStream(ctx, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 })
+		err = takes(anyBytes)
 	}
 	if err != nil {
-		return fmt.Errorf("%w (it takes nothing until the same is asked for again)", err)
+		return fmt.Errorf("%w (it may take nothing until the same is asked for again)", err)
 	}
 	return nil
 }

@@ -135,6 +135,10 @@ func TestSetReplicas_APausedStreamTakesNothingAndGoesOn(t *testing.T) {
 	if paused() {
 		t.Error("it is still paused")
 	}
+	if err := b.SetReplicas(t.Context(), 3, func(string) {}); err == nil || paused() {
+		t.Errorf("three copies on one server: %v, paused %v", err, paused())
+	}
+	waits.heard(t, "after a no", 1)
 	proven(t, b, d, waits)
 }
 
