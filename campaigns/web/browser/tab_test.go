@@ -213,13 +213,23 @@ func (b *tab) choose(selector, option string) {
 	})()`)
 }
 
+// conditions are said in two ways: Chromium 148 wants to be told once that it is offline, newer
+// ones with each rule, and each passes over what it does not know.
+type conditions struct {
+	network.EmulateNetworkConditionsByRuleParams
+	Offline bool `json:"offline"`
+}
+
+var emulateConditions = cdp.Command[conditions, network.EmulateNetworkConditionsByRuleResult]{Method: network.CommandEmulateNetworkConditionsByRule}
+
 // offline takes the network away from the page, or gives it back.
 func (b *tab) offline(off bool) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
-		MatchedNetworkConditions: []*network.Conditions{{Offline: off, DownloadThroughput: -1, UploadThroughput: -1}},
+	_, err := chromedp.Call(ctx, emulateConditions, conditions{
+		Offline:                              off,
+		EmulateNetworkConditionsByRuleParams: network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{{Offline: off, DownloadThroughput: -1, UploadThroughput: -1}}},
 	})
 	if err == nil {
 		_, err = chromedp.Call(ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: off, DownloadThroughput: -1, UploadThroughput: -1})
