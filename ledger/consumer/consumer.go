@@ -69,6 +69,10 @@ type Config struct {
 	// IdleFrameEvery is how long a slot may be silent when nothing changed: as
 	// old as it makes what all others claim. 100 ms.
 	IdleFrameEvery time.Duration
+	// QuietAfter is how long without news makes a slot quiet: from then on it may be
+	// silent for QuietFrameEvery, so that a service without donors costs little. 1 min,
+	// and 400 ms: less than a reader takes for no ledger at all (cache/feed, 500 ms).
+	QuietAfter, QuietFrameEvery time.Duration
 	// SnapshotEvery is the pace of whole snapshots. 5 s.
 	SnapshotEvery time.Duration
 	// StopTimeout bounds what happens after Run's context has ended: the batch in
@@ -95,6 +99,8 @@ const (
 	defaultLeaseTTL     = 3 * time.Second
 	defaultFrameEvery   = 50 * time.Millisecond
 	defaultIdleFrame    = 100 * time.Millisecond
+	defaultQuietAfter   = time.Minute
+	defaultQuietFrame   = 400 * time.Millisecond
 	defaultSnapshot     = 5 * time.Second
 	defaultStop         = 10 * time.Second
 	defaultUnknownTries = 8
@@ -136,6 +142,8 @@ func (c Config) withDefaults() Config {
 	duration(&c.AdoptEvery, c.LeaseTTL/3)
 	duration(&c.FrameEvery, defaultFrameEvery)
 	duration(&c.IdleFrameEvery, defaultIdleFrame)
+	duration(&c.QuietAfter, defaultQuietAfter)
+	duration(&c.QuietFrameEvery, defaultQuietFrame)
 	duration(&c.SnapshotEvery, defaultSnapshot)
 	duration(&c.StopTimeout, defaultStop)
 	number(&c.UnknownTries, defaultUnknownTries)
@@ -158,7 +166,8 @@ func (c Config) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"AckWait": c.AckWait, "HoldMax": c.HoldMax, "FetchWait": c.FetchWait, "RecordEvery": c.RecordEvery,
 		"LeaseTTL": c.LeaseTTL, "RenewEvery": c.RenewEvery, "AdoptEvery": c.AdoptEvery, "FrameEvery": c.FrameEvery,
-		"IdleFrameEvery": c.IdleFrameEvery, "SnapshotEvery": c.SnapshotEvery, "StopTimeout": c.StopTimeout,
+		"IdleFrameEvery": c.IdleFrameEvery, "QuietAfter": c.QuietAfter, "QuietFrameEvery": c.QuietFrameEvery,
+		"SnapshotEvery": c.SnapshotEvery, "StopTimeout": c.StopTimeout,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("consumer: %s is negative", name))

@@ -107,7 +107,7 @@ func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logge
 			now := time.Now()
 			tick.Reset(untilTick(now, c.config.FrameEvery))
 			// Half a tick of tolerance: the ticks themselves are not punctual.
-			if !w.restless() && now.Sub(last) < c.config.IdleFrameEvery-c.config.FrameEvery/2 {
+			if !w.restless() && now.Sub(last) < c.silence(w, now)-c.config.FrameEvery/2 {
 				continue
 			}
 			err := c.publish(held, w)
@@ -124,6 +124,14 @@ func (c *Consumer) serve(held, lanes context.Context, w *writer, log *slog.Logge
 			}
 		}
 	}
+}
+
+// silence is how long w's slot may say nothing when nothing changed.
+func (c *Consumer) silence(w *writer, now time.Time) time.Duration {
+	if w.quiet(now, c.config.QuietAfter) {
+		return max(c.config.QuietFrameEvery, c.config.IdleFrameEvery)
+	}
+	return c.config.IdleFrameEvery
 }
 
 // untilTick is the time until the next tick: whole multiples of every on the wall

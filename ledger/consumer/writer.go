@@ -27,6 +27,7 @@ type writer struct {
 	askedAt time.Time
 	flights map[*flight]struct{}
 	dirty   map[rowKey]campaigns.SlotRow // newest row of each campaign, unpublished
+	newsAt  time.Time                    // when a row was last added, or the tenure began; local clock
 	number  int64                        // of the last frame that was tried
 	claimed time.Time                    // CountedThrough of the last frame that was stored
 	gap     bool                         // frame number may be missing: readers need a snapshot
@@ -58,7 +59,7 @@ type flight struct {
 }
 
 func newWriter(lease ledger.Lease) *writer {
-	return &writer{lease: lease, ended: make(chan struct{}), flights: map[*flight]struct{}{}, dirty: map[rowKey]campaigns.SlotRow{}}
+	return &writer{lease: lease, ended: make(chan struct{}), flights: map[*flight]struct{}{}, dirty: map[rowKey]campaigns.SlotRow{}, newsAt: time.Now()}
 }
 
 // end says that the lease is lost or given back; it may be called repeatedly.
@@ -125,6 +126,9 @@ func (w *writer) carry(rows []campaigns.SlotRow) {
 }
 
 func (w *writer) add(rows []campaigns.SlotRow) {
+	if len(rows) > 0 {
+		w.newsAt = time.Now()
+	}
 	for _, r := range rows {
 		k := rowKey{r.Campaign, r.Currency}
 		if r.Version > w.dirty[k].Version {
@@ -223,4 +227,11 @@ func (w *writer) restless() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.dirty) > 0
+}
+
+// quiet tells whether there was no news for so long.
+func (w *writer) quiet(now time.Time, after time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return now.Sub(w.newsAt) >= after
 }
