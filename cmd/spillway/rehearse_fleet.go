@@ -81,6 +81,10 @@ type led struct {
 // ten seconds. Of a larger one the mean is taken.
 const busiestRowsMost = 1 << 26
 
+// partInfix stands in the name of another generator's record, between that of the run's and
+// its member. The report's page beside a record has nothing like it.
+const partInfix = ".from-"
+
 // fits says what does not go together with several generators.
 func (c *rehearseRunCommand) fits() error {
 	switch {
@@ -98,7 +102,7 @@ func (c *rehearseRunCommand) fits() error {
 func (c *rehearseRunCommand) lead(p *process, s *screen, at *place, source trace.Source, o orders) (l *led, err error) {
 	l = &led{log: p.log, count: c.Generators}
 	record := c.recordPath(at.data)
-	if parts, _ := filepath.Glob(record + ".*"); len(parts) > 0 { // the pattern is well-formed
+	if parts, _ := filepath.Glob(record + partInfix + "*"); len(parts) > 0 { // the pattern is well-formed
 		return nil, fmt.Errorf("run %q was sent by several generators (%s is of one of them): only their records together are its record; name another run with --run", c.RunName, parts[0])
 	}
 	demand := loadtest.Demand{Rows: source.Rows(), Busiest: int64(float64(source.Rows()) / max(1, source.Span().Seconds()))}
@@ -160,7 +164,7 @@ func (c *rehearseRunCommand) gather(p *process, s *screen, at *place, source tra
 		s.line("The other generators join with: spillway rehearse join --nats-url " + quoted(publicURL(where.nats)))
 	}
 	l.leader, err = fleet.Gather(p.ctx, fleet.Config{Fleet: c.Fleet, Generators: c.Generators, Within: c.JoinWithin, Orders: run, File: c.Replay,
-		Beside: func(member string) string { return record + "." + member }, Say: s.say, Log: p.log}, link)
+		Beside: func(member string) string { return record + partInfix + member }, Say: s.say, Log: p.log}, link)
 	return err
 }
 

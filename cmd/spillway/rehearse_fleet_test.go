@@ -40,7 +40,7 @@ func TestRehearse_SeveralGeneratorsAreOneRun(t *testing.T) {
 	}
 	kept := filepath.Join(dir, recordsFolder, "friday"+recordSuffix)
 	seen := map[gift.Ref]bool{}
-	for i, path := range []string{kept, kept + ".north"} {
+	for i, path := range []string{kept, kept + partInfix + "north"} {
 		g, rows := &report.Generators[i], int64(0)
 		if _, torn, err := record.Scan(path, record.Visitor{Attempt: func(a *record.Attempt) error {
 			if a.Ref.Kind == gift.Row && a.Try == 1 {
@@ -94,7 +94,7 @@ func TestRehearse_SeveralGeneratorsAreOneRun(t *testing.T) {
 			strings.Contains(leader.stdout.String(), "proof holds") {
 			t.Errorf("status %d: %s", status, text)
 		}
-		if _, err := os.Stat(filepath.Join(dir, recordsFolder, "monday"+recordSuffix+".south")); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, recordsFolder, "monday"+recordSuffix+partInfix+"south")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("a record of it: %v", err)
 		}
 	})

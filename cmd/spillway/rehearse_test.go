@@ -133,6 +133,15 @@ func TestRehearse_ARunningInstallation(t *testing.T) {
 		t.Errorf("again: status %d, %d lines became %d", status, again.Before, again.After)
 	}
 
+	t.Run("again, with the page beside the record", func(t *testing.T) {
+		named := []string{"--data", dir, "--replay", event, "--run", "tuesday", "--record", filepath.Join(t.TempDir(), "tuesday"), "--no-probes"}
+		for session := range 2 {
+			if status, report, c := rehearseOnce(t, named...); status != 0 || report.Session != session+1 {
+				t.Fatalf("session %d: status %d, %q\n%s", session+1, status, report.Failures, &c.stderr)
+			}
+		}
+	})
+
 	t.Run("a killed generator resumes", func(t *testing.T) {
 		slow := []string{"--data", dir, "--replay", event, "--run", "monday", "--speed", "0.2", "--no-probes"}
 		c := launch(t, append([]string{"rehearse"}, slow...)...)
