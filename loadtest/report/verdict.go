@@ -302,11 +302,14 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		say("", "Repeat with what was not tested here: %s.", strings.Join(names, ", "))
 	}
 	if readers := readersPerGift(r); r.Setting != nil && readers < readersExpected {
-		had := "nobody but " + plural(int64(r.Setting.Watchers), "watcher", "watchers")
+		had := "there was nobody but " + plural(int64(r.Setting.Watchers), "watcher", "watchers")
 		if readers > 0 {
-			had = rate(readers) + " for each gift"
+			had = "pages were read " + rate(readers) + " times for each gift"
+			if readers == 1 {
+				had = "pages were read once for each gift"
+			}
 		}
-		say("spillway viewers", "Measure the readers: there were %s here. A real day has a hundred for each gift.", had)
+		say("spillway viewers", "Measure the readers: %s here. A real day has a hundred for each gift.", had)
 	}
 	return all
 }
