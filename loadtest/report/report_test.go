@@ -88,6 +88,7 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 			}
 		}, []string{`class="verdict good"`, "with nothing to spare", "At its limit: the machine", "Give it more cores"}, []string{"did not keep up"}},
 		{"a busy second", func(r *loadtest.Report) { second(r, 7).Accepted = 480 }, []string{"The busiest single second had 480.", "busiest second 480", "<span>capacity</span> <span>--expect</span> <span>600</span>", "nobody but 8 watchers"}, nil},
+		{"probes", func(r *loadtest.Report) { r.Audit.Counts.Accepted += 326 }, []string{"Nothing. Each of the 6,326 acknowledged donations, the rehearsal's own probes among them, is"}, nil},
 		{"readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Visits: 12_000, Begun: 12_000, Donors: 3000} }, []string{"pages were read 1.5 times for each gift here"}, []string{"busiest single second"}},
 		{"many readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Begun: 600_000} }, nil, []string{"Measure the readers"}},
 		{"a loss", func(r *loadtest.Report) {

@@ -250,7 +250,11 @@ func lost(r *loadtest.Report) Answer {
 	case !r.Holds:
 		a.Tone, a.Text = Warn, fmt.Sprintf("None of the %s acknowledged donations that were looked at; but something else is wrong, see above.", count(c.Accepted))
 	default:
-		a.Text = fmt.Sprintf("Nothing. Each of the %s acknowledged donations is in the ledger exactly once, as it was sent, and none was counted twice.", count(c.Accepted))
+		which := ""
+		if c.Accepted > r.Sending.Accepted {
+			which = ", the rehearsal's own probes among them,"
+		}
+		a.Text = fmt.Sprintf("Nothing. Each of the %s acknowledged donations%s is in the ledger exactly once, as it was sent, and none was counted twice.", count(c.Accepted), which)
 	}
 	if c.Unknown > 0 {
 		a.More = fmt.Sprintf("%s never had a definite answer; %s in the ledger all the same, once.", plural(c.Unknown, "gift", "gifts"), plural(c.UnknownRecorded, "of them is", "of them are"))
