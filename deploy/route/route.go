@@ -101,7 +101,11 @@ func (r *Router) lock() (unlock func(), err error) {
 		}
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrFiles, r.Dir, err), folder.Close())
 	}
-	return func() { _ = folder.Close() }, nil // only read; the lock goes with it
+	return func() {
+		// Not left to Close: a child that is being forked has the folder open for a moment more.
+		_ = syscall.Flock(int(folder.Fd()), syscall.LOCK_UN)
+		_ = folder.Close() // only read
+	}, nil
 }
 
 // files is the three maps as they stand on disk.

@@ -201,4 +201,9 @@ func (w *Writer) Flush() error {
 func (w *Writer) Sync() error { return errors.Join(w.Flush(), w.file.Sync()) }
 
 // Close flushes and closes the file.
-func (w *Writer) Close() error { return errors.Join(w.Flush(), w.file.Close()) }
+func (w *Writer) Close() error {
+	err := w.Flush()
+	// Not left to the file's end: a child that is being forked has it open for a moment more.
+	_ = syscall.Flock(int(w.file.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, w.file.Close())
+}

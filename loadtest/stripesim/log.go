@@ -186,5 +186,10 @@ func (l *logFile) read(offset int64, size uint32) (*change, error) {
 	return decodeChange(b)
 }
 
-// close flushes and closes.
-func (l *logFile) close() error { return errors.Join(l.flush(), l.f.Close()) }
+// close flushes, unlocks and closes.
+func (l *logFile) close() error {
+	err := l.flush()
+	// Not left to the file's end: a child that is being forked has it open for a moment more.
+	_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, l.f.Close())
+}
