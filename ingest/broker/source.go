@@ -40,6 +40,7 @@ type Source struct {
 	stream   string
 	consumer string
 	nextAPI  string // subject of pull requests
+	infoAPI  string // subject of questions for the consumer's info
 
 	fetch   sync.Mutex // one Fetch or Close at a time
 	sub     *nats.Subscription
@@ -60,6 +61,7 @@ func (b *Broker) source(book ledger.Book, stream, consumer string) *Source {
 	return &Source{
 		b: b, book: book, stream: stream, consumer: consumer,
 		nextAPI: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
+		infoAPI: "$JS.API.CONSUMER.INFO." + stream + "." + consumer,
 	}
 }
 

@@ -19,61 +19,120 @@ var errAheadOfStream = errors.New("consumer is ahead of its stream: the stream l
 // Watermark returns a time T by the broker's clock such that every message whose
 // publication was acknowledged before T has been acked by the ledger.
 //
-// Why it is true. Let T be the time that the broker writes into the consumer's
-// info, L the stream's last sequence asked for after that answer came, and F the
-// consumer's ack floor asked for after L was known. A message acknowledged to its
-// publisher before T was stored before T, so its sequence is at most the last one
-// at T, and as sequences only rise, at most L. The ack floor is the greatest
-// sequence up to which everything is acked, and acks are never taken back. If
-// F >= L, every such message is at or below F: acked. Otherwise let M be the
-// first stored message above F, and t the time it was stored. A message
-// acknowledged before t was stored before t, hence before M, hence has a lower
-// sequence; being stored and below the first one above F, it is at or below F:
-// acked. So T and t are both true, and the lesser is returned. The order of the
-// three questions is what makes it so; two asked at once would not do.
+// Why it is true. The ack floor is the greatest sequence up to which everything is
+// acked; acks are never taken back and sequences only rise, so what is at or below a
+// floor that was once seen is acked for good. Let T be the time that the broker
+// writes into the consumer's info, and F the ack floor in it.
 //
-// It rests on the broker's clock not going back by more than messages lie apart,
-// and on the stream's answer being the leader's.
+// Let M be the first stored message above F, and t the time it was stored. A message
+// acknowledged to its publisher before t was stored before t, hence before M, hence
+// has a lower sequence; being stored and below the first one above F, it is at or
+// below F: acked. So t is true. It costs one question, two when this source has not
+// fetched M itself, and is asked first where messages wait or are held.
+//
+// Where none are, there is no M, and L is asked for, the stream's last sequence, after
+// the info came. A message acknowledged before T was stored before T, so its sequence
+// is at most the last one at T, hence at most L. If F = L all of them are acked: T is
+// true. That L is asked for after F and T is what makes it so; both asked at once would
+// not do. F > L cannot be, F being a stored sequence of before: the stream lost some.
+//
+// It rests on the broker's clock not going back by more than messages lie apart, and on
+// L being the leader's. An F of a leader that was deposed only makes t older.
 //
 // Errors: ErrUnavailable, ctx's, or that the consumer is ahead of its stream.
 func (s *Source) Watermark(ctx context.Context) (time.Time, error) {
 	ctx, cancel := s.b.within(ctx)
 	defer cancel()
-	fail := func(err error) (time.Time, error) {
+	at, err := s.watermark(ctx)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("watermark of %s: %w", s.stream, err)
 	}
-	first, err := s.consumerInfo(ctx)
+	return at, nil
+}
+
+func (s *Source) watermark(ctx context.Context) (time.Time, error) {
+	now, err := s.standing(ctx)
 	if err != nil {
-		return fail(err)
+		return time.Time{}, err
+	}
+	if now.Pending > 0 || now.AckPending > 0 {
+		at, err := s.storedAfter(ctx, now.Floor.Stream)
+		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return at, err
+		}
+		// What waited is gone, or the copy that was asked is behind: L will tell.
 	}
 	last, err := s.lastSequence(ctx)
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case now.Floor.Stream > last:
+		return time.Time{}, errAheadOfStream
+	case now.Floor.Stream == last:
+		return now.At, nil
+	}
+	return s.storedAfter(ctx, now.Floor.Stream) // one came in between
+}
+
+// standing is where the ledger stands in a stream: what a watermark needs of a
+// consumer's info. Reading all of it costs several times as much, and ledgers ask many
+// times a second.
+type standing struct {
+	reply
+	Floor struct {
+		Stream uint64 `json:"stream_seq"`
+	} `json:"ack_floor"`
+	AckPending int       `json:"num_ack_pending"`
+	Pending    uint64    `json:"num_pending"`
+	At         time.Time `json:"ts"`
+}
+
+func (s *Source) standing(ctx context.Context) (now standing, err error) {
+	err = s.b.question(ctx, s.infoAPI, &now)
+	if err == nil && now.At.IsZero() {
+		err = unavailable(ctx, errors.New("the broker does not say when it looked: nats-server 2.10 or newer is needed"))
+	}
+	return now, err
+}
+
+// lastSequence is that of the stream's last message.
+func (s *Source) lastSequence(ctx context.Context) (uint64, error) {
+	var info struct {
+		reply
+		State struct {
+			Last uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	err := s.b.question(ctx, "$JS.API.STREAM.INFO."+s.stream, &info)
+	return info.State.Last, err
+}
+
+// reply is what every answer of JetStream may have.
+type reply struct {
+	Error *jetstream.APIError `json:"error"`
+}
+
+func (r *reply) failed() error {
+	if r.Error == nil {
+		return nil
+	}
+	return r.Error
+}
+
+// question asks JetStream and reads what answer has members for. Errors:
+// ErrUnavailable, ctx's.
+func (b *Broker) question(ctx context.Context, subject string, answer interface{ failed() error }) error {
+	m, err := b.nc.RequestWithContext(ctx, subject, nil)
 	if err != nil {
-		return fail(err)
+		return unavailable(ctx, err)
 	}
-	second, err := s.consumerInfo(ctx)
-	if err != nil {
-		return fail(err)
+	if err := json.Unmarshal(m.Data, answer); err != nil {
+		return unavailable(ctx, fmt.Errorf("the answer to %s: %w", subject, err))
 	}
-	asked, floor := first.TimeStamp, second.AckFloor.Stream
-	if floor >= last {
-		if floor > last { // messages came in between, or else
-			if last, err = s.lastSequence(ctx); err != nil {
-				return fail(err)
-			}
-			if floor > last {
-				return fail(errAheadOfStream)
-			}
-		}
-		return asked, nil
+	if err := answer.failed(); err != nil {
+		return unavailable(ctx, err)
 	}
-	stored, err := s.storedAfter(ctx, floor)
-	if err != nil {
-		return fail(err)
-	}
-	if stored.Before(asked) {
-		return stored, nil
-	}
-	return asked, nil
+	return nil
 }
 
 // Lag is how far the ledger is behind on one shard.
@@ -113,14 +172,6 @@ func (s *Source) consumerInfo(ctx context.Context) (*jetstream.ConsumerInfo, err
 		return nil, unavailable(ctx, err)
 	}
 	return c.CachedInfo(), nil
-}
-
-func (s *Source) lastSequence(ctx context.Context) (uint64, error) {
-	info, err := s.b.streamInfo(ctx, s.stream)
-	if err != nil {
-		return 0, unavailable(ctx, err)
-	}
-	return info.State.LastSeq, nil
 }
 
 // storedAfter returns when the first stored message above floor was stored:
