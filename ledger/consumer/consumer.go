@@ -272,9 +272,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	})
 	if !c.slotOnly {
-		for _, s := range c.shards {
-			lanes.Go(func() { newLane(c, s).run(ctx, work) })
-		}
+		lanes.Go(func() { newRecorder(c).run(ctx, work) })
 	}
 	lanes.Go(func() {
 		<-ctx.Done()

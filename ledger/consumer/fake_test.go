@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -253,6 +254,7 @@ func (s *fakeStore) AdoptLapsed(context.Context, string, time.Duration) ([]ledge
 // fakes is a consumer whose whole world is the test's.
 type fakes struct {
 	source *fakeSource
+	others []consumer.Source // of further shards
 	store  *fakeStore
 	frames *fakeFrames
 	stop   func() // ends Run and waits
@@ -270,8 +272,12 @@ func runFakes(t *testing.T, config consumer.Config, prepare func(*fakes)) *fakes
 	if prepare != nil {
 		prepare(f)
 	}
+	shards := []consumer.Shard{{Stream: "DONATIONS_0", Source: f.source}}
+	for i, s := range f.others {
+		shards = append(shards, consumer.Shard{Stream: fmt.Sprintf("DONATIONS_%d", i+1), Source: s})
+	}
 	c, err := consumer.New(config, consumer.Deps{
-		Book: ledger.Live, Store: f.store, Frames: f.frames, Shards: []consumer.Shard{{Stream: "DONATIONS_0", Source: f.source}},
+		Book: ledger.Live, Store: f.store, Frames: f.frames, Shards: shards,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -107,11 +107,17 @@ func (f *faults) happened() map[string]int64 {
 // spawn starts an instance.
 func spawn(name string, config consumer.Config, b *broker.Broker, db *postgres.DB, tell *faults, log *slog.Logger) (*instance, error) {
 	i := &instance{name: name, tell: tell, ended: make(chan struct{})}
-	s := b.Source(ledger.Live, 0)
+	var shards []consumer.Shard
+	var sources []*broker.Source
+	for shard := range simShards {
+		s := b.Source(ledger.Live, shard)
+		sources = append(sources, s)
+		shards = append(shards, consumer.Shard{Stream: s.Stream(), Source: &walledSource{source{s}, i}})
+	}
 	config.Holder = name
 	c, err := consumer.New(config, consumer.Deps{
 		Book: ledger.Live, Store: &walledStore{Book: db.Book(ledger.Live), i: i}, Frames: &walledFrames{b, i},
-		Shards: []consumer.Shard{{Stream: s.Stream(), Source: &walledSource{source{s}, i}}}, Log: log.With("instance", name),
+		Shards: shards, Log: log.With("instance", name),
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +127,9 @@ func spawn(name string, config consumer.Config, b *broker.Broker, db *postgres.D
 	go func() {
 		defer close(i.ended)
 		_ = c.Run(ctx)
-		s.Close()
+		for _, s := range sources {
+			s.Close()
+		}
 	}()
 	return i, nil
 }

@@ -3,21 +3,28 @@ package consumer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spillway/ledger/backoff"
 )
 
 const (
-	// topUpFirst is how long a batch is offered before more is fetched for it; each
-	// further offer lasts twice as long, up to topUpMost. A fetch costs the broker as
-	// much for one message as for many, and a record loop that waits for its
-	// database wants none.
+	// topUpFirst is how long a batch is offered before more is fetched for it, where much
+	// comes; each further offer lasts twice as long, up to topUpMost. So it is decoded
+	// while the one before is recorded. A fetch costs the broker as much for one message
+	// as for many, and a recorder that waits for its database wants none.
 	topUpFirst = 10 * time.Millisecond
 	topUpMost  = 320 * time.Millisecond
+	// topUpMuch is much: so many donations in a last fetch, a millisecond's decoding.
+	// Where less comes, one fetch begins a batch and one ends it.
+	topUpMuch = 512
 	// topUpLast is how long ago the broker was asked last when a batch that is about to
 	// be taken is filled up once more: what waits there would be a whole batch later.
 	topUpLast = 5 * time.Millisecond
+	// topUpSlow is how long the last top-up may have taken for that: the recorder, and
+	// with it the batches of other shards, wait for it.
+	topUpSlow = 20 * time.Millisecond
 	// forever is longer than any process lives.
 	forever = 100 * 365 * 24 * time.Hour
 )
@@ -25,13 +32,13 @@ const (
 // heartbeatsPerWait is how often a held message is reported in one AckWait.
 const heartbeatsPerWait = 3
 
-// lane moves one shard's donations: a fetch loop decodes the next batch while a
-// record loop settles the one before.
+// lane fetches one shard's donations: it decodes the next batch while the recorder
+// settles the one before.
 type lane struct {
-	c     *Consumer
-	shard Shard
-	due   chan struct{} // from record to fetch: a batch is wanted now
-	ready chan *batch   // from fetch to record, once for each that was wanted
+	c      *Consumer
+	shard  Shard
+	wants  <-chan want // of the recorder; shared by all lanes
+	filled atomic.Bool // holds something that was not taken
 
 	mu   sync.Mutex
 	held map[*batch]*holding // fetched and not yet acknowledged
@@ -43,29 +50,16 @@ type holding struct {
 	messages []Message
 }
 
-func newLane(c *Consumer, s Shard) *lane {
-	return &lane{c: c, shard: s, due: make(chan struct{}), ready: make(chan *batch), held: map[*batch]*holding{}}
-}
-
-// run fetches until ctx ends and returns when the batch in hand is settled, or when
-// work ends.
-func (l *lane) run(ctx, work context.Context) {
-	beating, still := context.WithCancel(work)
-	var loops sync.WaitGroup
-	loops.Go(func() { l.heartbeatLoop(beating) })
-	loops.Go(func() {
-		defer close(l.ready)
-		l.fetchLoop(ctx)
-	})
-	l.recordLoop(work)
-	still()
-	loops.Wait()
+func newLane(c *Consumer, s Shard, wants <-chan want) *lane {
+	return &lane{c: c, shard: s, wants: wants, held: map[*batch]*holding{}}
 }
 
 // fetchLoop fills batches. Nothing is fetched before a slot is open: see openSlot.
 func (l *lane) fetchLoop(ctx context.Context) {
 	var retry backoff.Tries
-	var asked time.Time // when the broker was asked last
+	var asked time.Time    // when the broker was asked last
+	var slow time.Duration // how long the last top-up took
+	much := false          // came with the last fetch for the batch before
 	b, topUp := newBatch(), topUpFirst
 	defer func() { l.giveBack(b) }()
 	for ctx.Err() == nil {
@@ -74,16 +68,24 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		}
 		wait := l.c.config.FetchWait
 		if len(b.messages) > 0 {
-			// A batch is offered as long as it may grow, then until it is wanted.
-			patience := topUp
-			if l.room(b) == 0 || retry.Count() > 0 { // full, or the broker is away
-				patience = forever
+			grows := l.room(b) > 0 && retry.Count() == 0 // else it is full, or the broker is away
+			patience := forever
+			if grows && (much || slow >= topUpSlow) {
+				patience = topUp
 			}
-			if l.offer(ctx, patience) {
-				if patience != forever && time.Since(asked) >= topUpLast {
-					_ = l.fetch(ctx, b, 0) // the next fetch fails alike, and tells
+			if w, wanted := l.offer(ctx, patience); wanted {
+				if len(b.donations) > w.room {
+					w.given <- part{lane: l} // it is of another transaction
+					continue
 				}
-				l.ready <- b
+				if grows && time.Since(asked) >= topUpLast && slow < topUpSlow {
+					before := len(b.donations)
+					asked = time.Now()
+					_ = l.fetch(ctx, b, 0) // the next fetch fails alike, and tells
+					slow, much = time.Since(asked), len(b.donations)-before >= topUpMuch
+				}
+				l.filled.Store(false)
+				w.given <- part{l, b}
 				b, topUp = newBatch(), topUpFirst
 				continue
 			}
@@ -91,6 +93,9 @@ func (l *lane) fetchLoop(ctx context.Context) {
 		}
 		asked = time.Now()
 		err := l.fetch(ctx, b, wait)
+		if wait == 0 {
+			slow = time.Since(asked)
+		}
 		switch {
 		case err == nil:
 			retry = backoff.Tries{}
@@ -109,23 +114,26 @@ func (l *lane) fetchLoop(ctx context.Context) {
 func (l *lane) fetch(ctx context.Context, b *batch, wait time.Duration) error {
 	messages, err := l.shard.Source.Fetch(ctx, l.room(b), l.c.config.BatchBytes-b.bytes, wait)
 	l.hold(b, messages)
+	if len(messages) > 0 {
+		l.filled.Store(true)
+	}
 	for _, m := range messages {
 		b.add(l.c.book, l.shard.Stream, m)
 	}
 	return err
 }
 
-// offer waits for the record loop to want the batch, and tells whether it does.
-func (l *lane) offer(ctx context.Context, patience time.Duration) bool {
+// offer waits for the recorder to want the batch, and tells whether it does.
+func (l *lane) offer(ctx context.Context, patience time.Duration) (w want, wanted bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-l.due:
-		return true
+	case w = <-l.wants:
+		return w, true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
+	return w, false
 }
 
 // room is how many more messages the batch may take.

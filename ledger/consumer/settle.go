@@ -10,46 +10,12 @@ import (
 	"spillway/ledger/backoff"
 )
 
-// recordLoop settles one batch after the other until the fetch loop has ended, or ctx.
-func (l *lane) recordLoop(ctx context.Context) {
-	every := l.c.config.RecordEvery
-	next := time.Time{}
-	for {
-		backoff.Pause(ctx, time.Until(next))
-		b, more := l.take()
-		if !more {
-			return
-		}
-		// Half way between two ticks, so that the batch has landed when the next
-		// frame asks what is complete, and is as young as that allows.
-		began := time.Now()
-		next = began.Add(untilTick(began.Add(every/2), every))
-		b.sort()
-		s := settlement{lane: l, batch: b}
-		if err := s.run(ctx); err != nil {
-			l.giveBack(b) // ctx has ended: nothing was acknowledged
-			continue
-		}
-		l.letGo(b)
-	}
-}
-
-// take waits for a batch; false when the fetch loop has ended.
-func (l *lane) take() (*batch, bool) {
-	select {
-	case l.due <- struct{}{}:
-	case <-l.ready: // closed: nothing comes that was not wanted
-		return nil, false
-	}
-	b, more := <-l.ready
-	return b, more
-}
-
 // settlement is the settling of one batch: everything in it is recorded or set
 // aside, durably, and then its messages are acknowledged.
 type settlement struct {
-	lane   *lane
-	batch  *batch
+	c      *Consumer
+	parts  []part  // by lane
+	batch  *batch  // of all of them
 	writer *writer // whose lease the batch is recorded under
 	flight *flight // of this batch with writer
 }
@@ -57,7 +23,7 @@ type settlement struct {
 // run settles the batch however long it takes. Errors: the context's, and then
 // nothing was acknowledged.
 func (s *settlement) run(ctx context.Context) error {
-	c, b := s.lane.c, s.batch
+	c, b := s.c, s.batch
 	began := time.Now()
 	if err := s.quarantine(ctx, b.rejected); err != nil {
 		return err
@@ -80,7 +46,9 @@ func (s *settlement) run(ctx context.Context) error {
 	}
 	ended := time.Now()
 	c.metrics.settled(b, ended.Sub(began))
-	s.lane.trace(b, began, ended)
+	for _, p := range s.parts {
+		p.lane.trace(p.batch, began, ended)
+	}
 	return nil
 }
 
@@ -98,18 +66,30 @@ func (s *settlement) record(ctx context.Context, donations, repeats []*envelope.
 		}
 		return s.record(ctx, right, rightRepeats)
 	}
-	culprit := s.batch.rejection(s.lane.shard.Stream, func(r envelope.Record) bool {
+	culprit := s.rejection(func(r envelope.Record) bool {
 		return r.Donation != nil && r.Donation.ID == donations[0].ID && r.Donation.Fingerprint == donations[0].Fingerprint
 	})
 	culprit.Reason, culprit.Detail = refused.reason, refused.detail
 	if err := s.quarantine(ctx, []ledger.Rejected{culprit}); err != nil {
 		return err
 	}
-	s.batch.untrace(donations[0].ID)
+	for _, p := range s.parts {
+		p.batch.untrace(donations[0].ID)
+	}
 	if len(repeats) > 0 { // with the first gone, the second is the first
 		return s.record(ctx, repeats[:1], repeats[1:])
 	}
 	return nil
+}
+
+// rejection describes the first record that matches as it came.
+func (s *settlement) rejection(matches func(envelope.Record) bool) (r ledger.Rejected) {
+	for _, p := range s.parts {
+		if r = p.batch.rejection(p.lane.shard.Stream, matches); r.Payload != nil {
+			break
+		}
+	}
+	return r
 }
 
 // refusal says why a batch can never be recorded.
@@ -121,7 +101,7 @@ type refusal struct {
 // try records once, in the sense of the ledger: what time heals is tried until it
 // is healed. Errors: the context's.
 func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Donation) (*refusal, error) {
-	c := s.lane.c
+	c := s.c
 	var retry backoff.Tries
 	var since time.Time // of the first failure
 	for {
@@ -135,7 +115,7 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 			s.writer.carry(rows)
 			c.metrics.recorded(counts)
 			if !since.IsZero() {
-				c.log.Info("recording goes on", "stream", s.lane.shard.Stream, "tries", retry.Count(), "after", time.Since(since).Round(time.Millisecond))
+				c.log.Info("recording goes on", "streams", streams(s.parts), "tries", retry.Count(), "after", time.Since(since).Round(time.Millisecond))
 			}
 			return nil, nil
 		case errors.Is(err, ledger.ErrFenced):
@@ -149,10 +129,10 @@ func (s *settlement) try(ctx context.Context, donations, repeats []*envelope.Don
 		c.metrics.recordFailures.Inc()
 		if since.IsZero() {
 			since = time.Now()
-			c.log.Warn("recording stands still", "stream", s.lane.shard.Stream, "error", err)
+			c.log.Warn("recording stands still", "streams", streams(s.parts), "error", err)
 		}
 		if !errors.Is(err, ledger.ErrUnavailable) && retry.Count()+1 >= c.config.UnknownTries {
-			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "donations", len(donations), "error", err)
+			c.log.Error("a failure without a name: looking for its cause in the data", "streams", streams(s.parts), "donations", len(donations), "error", err)
 			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
 		}
 		if !retry.Wait(ctx) {
@@ -181,7 +161,7 @@ func (s *settlement) request(ctx context.Context, requests []*envelope.Request) 
 		}
 		return s.request(ctx, requests[half:])
 	}
-	culprit := s.batch.rejection(s.lane.shard.Stream, func(r envelope.Record) bool {
+	culprit := s.rejection(func(r envelope.Record) bool {
 		return r.Request != nil && *r.Request == *requests[0]
 	})
 	culprit.Reason, culprit.Detail = refused.reason, refused.detail
@@ -191,7 +171,7 @@ func (s *settlement) request(ctx context.Context, requests []*envelope.Request) 
 // tryRequests stores requests, in the sense of the ledger: what time heals is
 // tried until it is healed. Errors: the context's.
 func (s *settlement) tryRequests(ctx context.Context, requests []*envelope.Request) (*refusal, error) {
-	c := s.lane.c
+	c := s.c
 	for retry := (backoff.Tries{}); ; {
 		err := c.store.Request(ctx, requests)
 		var poison *ledger.PoisonError
@@ -203,10 +183,10 @@ func (s *settlement) tryRequests(ctx context.Context, requests []*envelope.Reque
 		}
 		c.metrics.recordFailures.Inc()
 		if retry.Count() == 0 {
-			c.log.Warn("donors' requests stand still", "stream", s.lane.shard.Stream, "error", err)
+			c.log.Warn("donors' requests stand still", "streams", streams(s.parts), "error", err)
 		}
 		if !errors.Is(err, ledger.ErrUnavailable) && retry.Count()+1 >= c.config.UnknownTries {
-			c.log.Error("a failure without a name: looking for its cause in the data", "stream", s.lane.shard.Stream, "requests", len(requests), "error", err)
+			c.log.Error("a failure without a name: looking for its cause in the data", "streams", streams(s.parts), "requests", len(requests), "error", err)
 			return &refusal{ledger.ReasonUnknown, "see the log"}, nil
 		}
 		if !retry.Wait(ctx) {
@@ -222,11 +202,11 @@ func (s *settlement) depart(ctx context.Context) error {
 	if s.writer != nil && s.writer.live() {
 		return nil
 	}
-	w, err := s.lane.c.writer(ctx)
+	w, err := s.c.writer(ctx)
 	if err != nil {
 		return err
 	}
-	s.lane.c.refresh(ctx, w)
+	s.c.refresh(ctx, w)
 	s.writer, s.flight = w, w.depart()
 	return nil
 }
@@ -236,14 +216,14 @@ func (s *settlement) quarantine(ctx context.Context, rejected []ledger.Rejected)
 	if len(rejected) == 0 {
 		return nil
 	}
-	c := s.lane.c
+	c := s.c
 	for retry := (backoff.Tries{}); ; {
 		err := c.store.Quarantine(ctx, rejected)
 		if err == nil {
 			break
 		}
 		if retry.Count() == 0 {
-			c.log.Warn("quarantine stands still", "stream", s.lane.shard.Stream, "error", err)
+			c.log.Warn("quarantine stands still", "streams", streams(s.parts), "error", err)
 		}
 		if !retry.Wait(ctx) {
 			return ctx.Err()

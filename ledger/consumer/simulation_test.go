@@ -17,6 +17,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"spillway/campaigns"
+	"spillway/ingest/broker"
+	"spillway/ingest/broker/brokertest"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
 	"spillway/ledger/backoff"
@@ -40,6 +42,7 @@ const (
 const (
 	simInstances = 4
 	simCampaigns = 20
+	simShards    = 2
 	simAckWait   = 700 * time.Millisecond
 	simLease     = 1400 * time.Millisecond
 	// simEnvelopeEvery and simEnvelope are the donors' pace: 1,000 donations/s.
@@ -58,7 +61,7 @@ var (
 	wakeZombie = nap{where: beforeCommit, lasts: simLease + simLease/2, late: [kinds]time.Duration{renewing: 600 * time.Millisecond, publishing: 600 * time.Millisecond, adopting: 600 * time.Millisecond}}
 )
 
-// TestSimulation runs four ledger processes on one stream, freezes and kills them,
+// TestSimulation runs four ledger processes on two shards, freezes and kills them,
 // takes the database away, loses answers of every kind, and checks what a front-end
 // saw meanwhile: whenever it could say "complete up to", everything stored before
 // then was in its sums; sums never fell; and in the end every donation is recorded
@@ -98,7 +101,7 @@ type look struct {
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
-	s := &simulation{rig: newRig(t), seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
+	s := &simulation{rig: newRig(t, brokertest.WithShards(simShards)), seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
 	s.faults.framesRefused.every, s.faults.framesUnanswered.every, s.faults.snapshotsRefused.every = 400, 300, 40
 	s.faults.commitsUnanswered.every, s.faults.acksLost.every = 100, 1200
 	level := slog.LevelWarn
@@ -115,14 +118,17 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		t.Fatal(err)
 	}
 	// The product's consumer in every respect but its patience.
-	c, err := s.js.Consumer(t.Context(), "DONATIONS_0", "LEDGER")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := c.CachedInfo().Config
-	config.AckWait = simAckWait
-	if _, err := s.js.UpdateConsumer(t.Context(), "DONATIONS_0", config); err != nil {
-		t.Fatal(err)
+	for shard := range simShards {
+		stream := broker.Stream(ledger.Live, shard)
+		c, err := s.js.Consumer(t.Context(), stream, "LEDGER")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := c.CachedInfo().Config
+		config.AckWait = simAckWait
+		if _, err := s.js.UpdateConsumer(t.Context(), stream, config); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s
 }
@@ -157,8 +163,12 @@ func (s *simulation) run() {
 	gave := time.Now()
 
 	eventually(t, "everything is acknowledged", func() bool {
-		lag, err := s.broker.Source(ledger.Live, 0).Lag(t.Context())
-		return err == nil && lag.Pending == 0 && lag.AckPending == 0
+		for shard := range simShards {
+			if lag, err := s.broker.Source(ledger.Live, shard).Lag(t.Context()); err != nil || lag.Pending > 0 || lag.AckPending > 0 {
+				return false
+			}
+		}
+		return true
 	})
 	eventually(t, "the front-end shows it", func() bool {
 		s.mu.Lock()
@@ -241,9 +251,10 @@ func (s *simulation) replace(ctx context.Context) {
 	}
 }
 
-// give stores envelopes: one donation in eight is one that was given before, half
-// of them a moment ago, as by somebody who had no answer; one in a hundred of those
-// with other content.
+// give stores envelopes, each in some shard: one donation in eight is one that was given
+// before, half of them a moment ago, as by somebody who had no answer; one in a hundred
+// of those with other content. So a key comes by several shards, as it does while their
+// number is changed.
 func (s *simulation) give(ctx context.Context) {
 	random, wishing := rand.New(rand.NewPCG(s.seed, 2)), rand.New(rand.NewPCG(s.seed, 4))
 	tick := time.NewTicker(simEnvelopeEvery)
@@ -276,7 +287,7 @@ func (s *simulation) give(ctx context.Context) {
 		if wishing.IntN(2) == 0 { // half of the envelopes carry a wish about a gift of the last ones, some of them again
 			data = envelope.AppendRequest(data, card(fmt.Sprint("simulated donor ", n-1-wishing.Uint64N(min(n, 5*simEnvelope)))))
 		}
-		if _, err := s.js.Publish(context.Background(), "donations.v1.0", data); err != nil {
+		if _, err := s.js.Publish(context.Background(), fmt.Sprint("donations.v1.", random.IntN(simShards)), data); err != nil {
 			s.t.Error(err)
 			return
 		}

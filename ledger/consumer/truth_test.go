@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"spillway/ingest"
+	"spillway/ingest/broker"
 	"spillway/ingest/envelope"
 	"spillway/ledger"
 )
@@ -16,14 +17,22 @@ type stored struct {
 	contents map[ingest.Fingerprint]bool // all that came under its ID
 }
 
-// given reads the whole stream: the truth that everything is held against.
+// given reads all streams: the truth that everything is held against.
 func (s *simulation) given() (map[ingest.ID]*stored, map[ingest.RequestID]int) {
 	s.t.Helper()
-	info, err := s.js.Stream(s.t.Context(), "DONATIONS_0")
+	all, wishes := map[ingest.ID]*stored{}, map[ingest.RequestID]int{}
+	for shard := range simShards {
+		s.readShard(shard, all, wishes)
+	}
+	return all, wishes
+}
+
+func (s *simulation) readShard(shard int, all map[ingest.ID]*stored, wishes map[ingest.RequestID]int) {
+	s.t.Helper()
+	info, err := s.js.Stream(s.t.Context(), broker.Stream(ledger.Live, shard))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	all, wishes := map[ingest.ID]*stored{}, map[ingest.RequestID]int{}
 	for seq := uint64(1); seq <= info.CachedInfo().State.LastSeq; seq++ {
 		m, err := info.GetMsg(s.t.Context(), seq)
 		if err != nil {
@@ -43,12 +52,14 @@ func (s *simulation) given() (map[ingest.ID]*stored, map[ingest.RequestID]int) {
 				g = &stored{campaign: d.Lines[0].Campaign, first: m.Time, contents: map[ingest.Fingerprint]bool{}}
 				all[d.ID] = g
 			}
+			if m.Time.Before(g.first) {
+				g.first = m.Time
+			}
 			g.contents[d.Fingerprint] = true
 		}); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	return all, wishes
 }
 
 // check holds what was recorded and what was shown against what was given.
