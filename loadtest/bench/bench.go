@@ -117,11 +117,14 @@ func Run(ctx context.Context, cfg Config, hooks Hooks) (*Report, error) {
 		defer os.RemoveAll(tmp)
 		dir = tmp
 	}
-	gen, err := newGenerator(dir)
-	if err != nil {
-		return nil, err
+	b := &bench{Config: cfg, dir: dir, report: newReport()}
+	if b.wantsWrk() {
+		gen, err := newGenerator(dir)
+		if err != nil {
+			return nil, err
+		}
+		b.gen = gen
 	}
-	b := &bench{Config: cfg, dir: dir, gen: gen, report: newReport()}
 	steps := map[string]func(context.Context, Hooks) error{
 		"acks": b.acks, "totals": b.totals, "pages": b.pages, "sustained": b.sustained,
 		"hot": b.hot, "drain": b.drain, "offered": b.offered, "charging": b.charging, "shards": b.shards,
@@ -136,6 +139,14 @@ func Run(ctx context.Context, cfg Config, hooks Hooks) (*Report, error) {
 	}
 	b.report.judge()
 	return b.report, nil
+}
+
+// ownGenerator are the parts whose load comes from the rehearsal's generator; all
+// others need wrk.
+var ownGenerator = []string{"offered", "charging"}
+
+func (b *bench) wantsWrk() bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return b.wants(part) && !slices.Contains(ownGenerator, part) })
 }
 
 func (b *bench) wants(part string) bool {

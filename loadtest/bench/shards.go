@@ -19,27 +19,36 @@ import (
 // project's bar is about three against one.
 const shardsMost = 3
 
+// shardLoad is what each shard is given in donations per second when costs are compared
+// at the same load for each: three times it is well within two cores.
+const shardLoad = 2000
+
 // shards measures what a donation costs, the whole way, with one, two and three shards and
 // as many ledger processes, in turn: CPU of the front-end and the broker, of the ledgers
-// and of Postgres, the rate, and what bounds it.
+// and of Postgres. First with the same load for each shard, which is what shards are added
+// for; then with all that this machine carries, and what bounds that.
 //
-// All of it runs on this machine, so more shards do not make it faster here: what is shown
-// is that they cost no more.
+// All of it runs on this machine, so more shards do not make it faster here: at its most
+// they share what one has alone, in smaller batches.
 func (b *bench) shards(ctx context.Context, hooks Hooks) error {
 	for i := range b.Repeats {
 		order := []int{1, 2, 3}
 		if i%2 == 1 { // each is as often the first as the last
 			slices.Reverse(order)
 		}
-		cpu := map[int]float64{}
+		cpu, scaled := map[int]float64{}, map[int]float64{}
 		for _, n := range order {
 			c, err := b.sharded(ctx, hooks, filepath.Join(b.dir, fmt.Sprintf("shards%d-%d", i, n)), n)
 			if err != nil {
 				return fmt.Errorf("%d shards: %w", n, err)
 			}
-			cpu[n] = c.all()
+			cpu[n], scaled[n] = c.all(), c.scaled.all()
 			name := func(figure string) string { return fmt.Sprintf("shards_%d_%s", n, figure) }
 			r := b.report
+			r.add(name("scaled_cpu_us"), c.scaled.all())
+			r.add(name("scaled_front_end_and_broker_cpu_us"), c.scaled.frontEnd)
+			r.add(name("scaled_ledgers_cpu_us"), c.scaled.ledgers)
+			r.add(name("scaled_postgres_cpu_us"), c.scaled.postgres)
 			r.add(name("per_second"), c.recorded)
 			r.add(name("cpu_us"), c.all())
 			r.add(name("front_end_and_broker_cpu_us"), c.frontEnd)
@@ -49,25 +58,32 @@ func (b *bench) shards(ctx context.Context, hooks Hooks) error {
 			r.add(name("drained_after_s"), c.backlog.Seconds())
 			r.add(name("least_share_of_a_ledger_percent"), c.leastPercent)
 			r.add(name("refused"), float64(c.wrk.Refused+c.wrk.Errors))
-			b.say("shards %d/%d: %d shards and ledgers: %.0f/s, CPU %.1f us (front-end and broker %.1f, ledgers %.1f, Postgres %.1f); bound by %s", i+1, b.Repeats,
+			b.say("shards %d/%d: %d shards and ledgers at %d/s: CPU %.1f us (front-end and broker %.1f, ledgers %.1f, Postgres %.1f)", i+1, b.Repeats,
+				n, n*shardLoad, c.scaled.all(), c.scaled.frontEnd, c.scaled.ledgers, c.scaled.postgres)
+			b.say("shards %d/%d: %d shards and ledgers at their most: %.0f/s, CPU %.1f us (front-end and broker %.1f, ledgers %.1f, Postgres %.1f); bound by %s", i+1, b.Repeats,
 				n, c.recorded, c.all(), c.frontEnd, c.ledgers, c.postgres, c.bound())
 		}
 		for n := 2; n <= shardsMost; n++ {
+			b.report.add(fmt.Sprintf("shards_%d_scaled_cpu_over_one", n), scaled[n]/scaled[1])
 			b.report.add(fmt.Sprintf("shards_%d_cpu_over_one", n), cpu[n]/cpu[1])
 		}
 	}
 	return nil
 }
 
-// shardCost is one measurement; CPU in microseconds for each recorded donation.
+// donationCost is CPU in microseconds for each recorded donation.
+type donationCost struct{ frontEnd, ledgers, postgres float64 }
+
+func (c donationCost) all() float64 { return c.frontEnd + c.ledgers + c.postgres }
+
+// shardCost is what one installation cost, at its most where nothing else is said.
 type shardCost struct {
 	run
-	frontEnd, ledgers, postgres float64
-	busyPercent                 float64 // of all CPUs of the machine, while donations were given
-	leastPercent                float64 // of the donations, by the ledger that recorded the fewest
+	donationCost
+	scaled       donationCost // at shardLoad for each shard
+	busyPercent  float64      // of all CPUs of the machine, while donations were given
+	leastPercent float64      // of the donations, by the ledger that recorded the fewest
 }
-
-func (c shardCost) all() float64 { return c.frontEnd + c.ledgers + c.postgres }
 
 const (
 	// busyMost is from where on the machine's CPUs are what bounds a rate.
@@ -128,6 +144,9 @@ func (b *bench) sharded(ctx context.Context, hooks Hooks, data string, n int) (c
 	if _, err := b.endToEnd(ctx, s, manyCampaigns, warmFor); err != nil {
 		return c, err
 	}
+	if c.scaled, err = b.scaled(ctx, hooks, data, s, ledgers); err != nil {
+		return c, err
+	}
 	before, err := b.spent(s, ledgers)
 	if err != nil {
 		return c, err
@@ -145,10 +164,26 @@ func (b *bench) sharded(ctx context.Context, hooks Hooks, data string, n int) (c
 	if err = errors.Join(err, machineErr); err != nil {
 		return c, err
 	}
-	given := c.wrk.good()
-	c.frontEnd, c.ledgers, c.postgres = perDonation(after.frontEnd-before.frontEnd, given), perDonation(after.ledgers-before.ledgers, given), perDonation(after.postgres-before.postgres, given)
+	c.donationCost = after.since(before, c.wrk.good())
 	c.busyPercent = end.busyPercentSince(machine)
 	return c, db.QueryRow(ctx, `select 100.0 * min(n) / sum(n) from (select sum(donations)::float8 n from rehearsal.slots group by slot) s`).Scan(&c.leastPercent)
+}
+
+// scaled offers each shard the same load.
+func (b *bench) scaled(ctx context.Context, hooks Hooks, data string, s *service, ledgers []*process) (c donationCost, err error) {
+	before, err := b.spent(s, ledgers)
+	if err != nil {
+		return c, err
+	}
+	got, err := hooks.Rehearse(ctx, data, len(ledgers)*shardLoad, 2*b.Short)
+	if err != nil {
+		return c, err
+	}
+	if !got.Proven {
+		return c, errors.New("the rehearsal's proof did not hold")
+	}
+	after, err := b.spent(s, ledgers)
+	return after.since(before, got.Acknowledged), err
 }
 
 // warmFor is how long processes are warmed up.
@@ -156,6 +191,14 @@ const warmFor = 2 * time.Second
 
 // spent is CPU time since the processes began.
 type spent struct{ frontEnd, ledgers, postgres time.Duration }
+
+// since is what each of so many donations cost.
+func (s spent) since(before spent, donations int64) donationCost {
+	return donationCost{
+		frontEnd: perDonation(s.frontEnd-before.frontEnd, donations), ledgers: perDonation(s.ledgers-before.ledgers, donations),
+		postgres: perDonation(s.postgres-before.postgres, donations),
+	}
+}
 
 func (b *bench) spent(s *service, ledgers []*process) (all spent, err error) {
 	all.frontEnd = s.usage().cpu
