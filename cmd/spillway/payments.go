@@ -328,7 +328,7 @@ func (t *till) settlePace(ctx context.Context, book *paymentsdb.Book, account st
 			errOtherAccount, other, account)
 	}
 	perSecond := float64(t.processor.Pace)
-	for endpoint, n := range map[string]float64{endpointIntents: perSecond, payments.EndpointAll: accountShare * perSecond} {
+	for endpoint, n := range map[string]float64{endpointIntents: perSecond, payments.EndpointAll: min(accountShare*perSecond, paymentsdb.PerSecondMax)} {
 		if err := book.EnsurePace(ctx, account, endpoint, n, "first start"); err != nil {
 			return err
 		}

@@ -33,6 +33,7 @@ Exit status: 0 when both agree; 1 when something differs, named with IDs and age
 Examples:
     spillway reconcile
     spillway reconcile --since 2026-11-22 --until 2026-11-23 --zone America/New_York
+    spillway reconcile --json | jq '.differences[] | {id, kind, donation}'
     spillway reconcile campaign river-school --since 2026-11-01 > river-school.csv
     spillway reconcile payouts --since 2026-11-01 > payouts.csv`
 
@@ -48,6 +49,7 @@ type listedProcessor struct {
 type reconcileCompareCommand struct {
 	config.Reconcile
 	listedProcessor
+	JSON  bool          `name:"json" env:"-" help:"Write the report as JSON: amounts in minor units, every difference by its IDs."`
 	Grace time.Duration `env:"-" default:"5m" placeholder:"TIME" help:"Differences that are younger may still be on their way, and are told apart (${default})."`
 }
 
@@ -69,7 +71,11 @@ func (c *reconcileCompareCommand) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		if err := report.Print(p.stdout); err != nil {
+		write := report.Print
+		if c.JSON {
+			write = report.WriteJSON
+		}
+		if err := write(p.stdout); err != nil {
 			return err
 		}
 		if !report.OK() {

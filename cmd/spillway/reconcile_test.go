@@ -98,6 +98,7 @@ func TestReconcile_ADayToTheCent(t *testing.T) {
 	d.wants(exitFailed, "chart of accounts", append([]string{"correct", "--debit", "gift:" + a, "--credit", "bank", "--amount", "5", "--currency", "USD", "--key", "t2"}, by...)...)
 	d.wantOwed(3*3000-1000+25000-5000, 3*2000+5000)
 	d.agrees()
+	d.wants(0, `"differences": []`, "reconcile", "--json")
 
 	rows := d.table(d.wants(0, "raised USD 280.00", "reconcile", "campaign", a, "--zone", "America/New_York", "--since", yesterday()))
 	sums := map[string]int{}

@@ -151,14 +151,14 @@ func (b *Book) Paces(ctx context.Context) ([]payments.Pace, error) {
 }
 
 func checkRate(perSecond float64) error {
-	if !(perSecond > 0 && perSecond <= perSecondMax) {
-		return fmt.Errorf("a pace of %v a second: not above 0 and at most %d", perSecond, perSecondMax)
+	if !(perSecond > 0 && perSecond <= PerSecondMax) {
+		return fmt.Errorf("a pace of %v a second: not above 0 and at most %d", perSecond, PerSecondMax)
 	}
 	return nil
 }
 
-// perSecondMax is far beyond any processor: a pace with a digit too many is a typo.
-const perSecondMax = 100_000
+// PerSecondMax is far beyond any processor: a pace with a digit too many is a typo.
+const PerSecondMax = 100_000
 
 // heldPace are the buckets of one endpoint and of its account, locked until the
 // transaction ends.
