@@ -16,9 +16,9 @@ const (
 	// as for many, and a recorder that waits for its database wants none.
 	topUpFirst = 10 * time.Millisecond
 	topUpMost  = 320 * time.Millisecond
-	// topUpMuch is much: so many donations in a last fetch, a millisecond's decoding.
+	// topUpMuch is much: so many donations in the batch before, milliseconds of decoding.
 	// Where less comes, one fetch begins a batch and one ends it.
-	topUpMuch = 512
+	topUpMuch = 1024
 	// topUpLast is how long ago the broker was asked last when a batch that is about to
 	// be taken is filled up once more: what waits there would be a whole batch later.
 	topUpLast = 5 * time.Millisecond
@@ -59,7 +59,7 @@ func (l *lane) fetchLoop(ctx context.Context) {
 	var retry backoff.Tries
 	var asked time.Time    // when the broker was asked last
 	var slow time.Duration // how long the last top-up took
-	much := false          // came with the last fetch for the batch before
+	much := false          // was in the batch before
 	b, topUp := newBatch(), topUpFirst
 	defer func() { l.giveBack(b) }()
 	for ctx.Err() == nil {
@@ -79,11 +79,11 @@ func (l *lane) fetchLoop(ctx context.Context) {
 					continue
 				}
 				if grows && time.Since(asked) >= topUpLast && slow < topUpSlow {
-					before := len(b.donations)
 					asked = time.Now()
 					_ = l.fetch(ctx, b, 0) // the next fetch fails alike, and tells
-					slow, much = time.Since(asked), len(b.donations)-before >= topUpMuch
+					slow = time.Since(asked)
 				}
+				much = len(b.donations) >= topUpMuch
 				l.filled.Store(false)
 				w.given <- part{l, b}
 				b, topUp = newBatch(), topUpFirst
