@@ -41,6 +41,9 @@ const (
 
 // Bounds of charging.
 const (
+	// stillAfter is how long nothing has come to its end when that is told: longer than
+	// the waits that are planned, but for an outage.
+	stillAfter = 45 * time.Second
 	// DefaultChargePatience allows for an event that was lost and is found by the sweep.
 	DefaultChargePatience = 5 * time.Minute
 	// chargeEvery is the least time between two counts of what is left, and chargeShare
@@ -293,7 +296,7 @@ func (c *cashier) wait(ctx context.Context, stop <-chan struct{}) error {
 	default:
 	}
 	var left, feeless int64 = -1, -1
-	moved := begun
+	moved, told := begun, false
 	for {
 		at := time.Now()
 		now, err := c.count(ctx)
@@ -301,12 +304,17 @@ func (c *cashier) wait(ctx context.Context, stop <-chan struct{}) error {
 			c.r.deps.Log.Warn("count the charges", "error", err)
 		} else {
 			if now.Left() != left || now.Feeless != feeless {
-				left, feeless, moved = now.Left(), now.Feeless, time.Now()
+				left, feeless, moved, told = now.Left(), now.Feeless, time.Now(), false
 			}
 			c.r.shown.charging(&now)
 			if left == 0 && feeless == 0 && now.All > 0 {
 				break
 			}
+		}
+		if !told && time.Since(moved) > stillAfter {
+			told = true
+			c.r.deps.Log.Warn("charging stands still: the log of the payments process says what it waits for, 'spillway payments pace' whether it is paused",
+				"for", time.Since(moved).Round(time.Second).String(), "left", left, "giving_up_after", c.cfg.Patience.String())
 		}
 		if time.Since(moved) > c.cfg.Patience {
 			c.r.deps.Log.Warn("gave up waiting for the charges", "left", left, "feeless", feeless)
