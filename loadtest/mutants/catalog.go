@@ -108,8 +108,8 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 		Breaks: "counted_through asks for the ack floor: what another ledger still holds is not counted",
 		Edits: []Edit{{
 			File: "ingest/broker/watermark.go",
-			Old:  "	if floor >= last {\n",
-			New:  "	if floor <= last {\n		return asked, nil\n	}\n	if floor >= last {\n",
+			Old:  "	if now.Pending > 0 || now.AckPending > 0 {\n",
+			New:  "	if !now.At.IsZero() {\n		return now.At, nil\n	}\n	if now.Pending > 0 || now.AckPending > 0 {\n",
 		}},
 		Check: holderKilledWhileDatabaseIsAway("I6"),
 	},
@@ -136,9 +136,11 @@ func remembered(lease ledger.Lease, d deltas) deltas {
 			},
 			{
 				File: "ledger/consumer/settle.go",
-				Old:  "		if err := m.Handle.Ack(); err != nil {\n",
-				New: `		lastRecorded.Store(s.lane.shard.Stream, m.Sequence)
-		if err := m.Handle.Ack(); err != nil {
+				Old:  "		p.lane.trace(p.batch, began, ended)\n",
+				New: `		for _, m := range p.batch.messages {
+			lastRecorded.Store(p.lane.shard.Stream, m.Sequence)
+		}
+		p.lane.trace(p.batch, began, ended)
 `,
 			},
 		},
