@@ -44,7 +44,7 @@ func TestRecorder_RecordsAllShardsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c counted
 		f, shards := runShards(t, consumer.Config{}, &c)
-		defer f.stop()
+		defer f.stop() // inside of the bubble, whatever ends the test
 		time.Sleep(time.Second)
 		const ticks = 20
 		var handles []*fakeHandle
@@ -57,6 +57,7 @@ func TestRecorder_RecordsAllShardsTogether(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
+		f.stop()
 		if n := len(f.store.recorded); n != 3*ticks {
 			t.Errorf("%d of %d donations recorded", n, 3*ticks)
 		}
@@ -87,6 +88,7 @@ func TestRecorder_AKeyThatCameByTwoShardsIsOneDonation(t *testing.T) {
 			handles = append(handles, h)
 		}
 		time.Sleep(time.Second)
+		f.stop()
 		if n := len(f.store.recorded); n != 4 {
 			t.Errorf("%d donations recorded, want 4", n)
 		}
@@ -118,6 +120,7 @@ func TestRecorder_ATransactionIsBounded(t *testing.T) {
 			}
 		}
 		time.Sleep(5 * time.Second)
+		f.stop()
 		if n := len(f.store.recorded); n != 3*6*4 {
 			t.Errorf("%d of %d donations recorded", n, 3*6*4)
 		}
@@ -171,6 +174,7 @@ func TestRecorder_ASlowShardDoesNotHoldUpTheOthers(t *testing.T) {
 			}
 		}
 		time.Sleep(10 * time.Second)
+		f.stop()
 		if n := len(f.store.recorded); n != 200 {
 			t.Errorf("%d of 200 donations recorded", n)
 		}
@@ -210,6 +214,7 @@ func TestRecorder_SetsAsideUnderTheRightStream(t *testing.T) {
 			s.push(m)
 		}
 		time.Sleep(5 * time.Second)
+		f.stop()
 		if n := len(f.store.recorded); n != 9 {
 			t.Errorf("%d of 9 good donations recorded", n)
 		}
