@@ -58,9 +58,9 @@ func factsOf(r *loadtest.Report) []fact {
 	}
 	all = append(all, drained)
 	if c := r.Charging; c != nil {
-		charged := fact{Name: "all charged", Text: long(c.WaitFor), Note: "after the books were complete"}
+		charged := fact{Name: "all charges ended", Text: long(c.WaitFor), Note: "after the books were complete, the last donor asked for 3-D Secure among them"}
 		if !c.Ended {
-			charged = fact{Name: "all charged", Text: "no", Note: count(c.Left) + " left after " + long(c.WaitFor)}
+			charged = fact{Name: "all charges ended", Text: "no", Note: count(c.Left) + " left after " + long(c.WaitFor)}
 		}
 		all = append(all, charged)
 	}

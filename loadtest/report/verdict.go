@@ -80,9 +80,9 @@ func judge(r *loadtest.Report, limits []limit) *Verdict {
 	case r.Stopped:
 		v.Tone, v.Headline = Warn, fmt.Sprintf("It held up to %s gifts a second, and was stopped early.", rate(shown))
 	case first(limits, (*limit).full) != nil:
-		v.Tone, v.Headline = Good, fmt.Sprintf("It holds, at up to %s gifts a second, with nothing to spare.", rate(shown))
+		v.Tone, v.Headline = Good, fmt.Sprintf("It holds at %s gifts a second, with nothing to spare.", rate(shown))
 	default:
-		v.Tone, v.Headline = Good, fmt.Sprintf("It holds, at up to %s gifts a second.", rate(shown))
+		v.Tone, v.Headline = Good, fmt.Sprintf("It holds at %s gifts a second.", rate(shown))
 	}
 	v.Answers = []Answer{
 		holds(r, gave), upTo(r, limits, shown, asked, shownAt, shownFor), gaveWay(limits, gave), lost(r),
@@ -182,7 +182,7 @@ func gaveWay(limits []limit, gave *limit) Answer {
 			}
 		}
 	} else {
-		a.Text = "Nothing that donors feel."
+		a.Text = "Nothing that donors would feel."
 		used := false
 		for i := range limits {
 			if l := &limits[i]; l.full() {
@@ -196,7 +196,7 @@ func gaveWay(limits []limit, gave *limit) Answer {
 		}
 		for i := range limits {
 			if l := &limits[i]; !l.soft && !used {
-				a.Text += fmt.Sprintf(" What came closest to its limit: %s, %s, where %s is the limit.", l.name, l.seen, l.most)
+				a.Text += fmt.Sprintf(" Of the limits that they would feel, the closest: %s, %s, where %s is the limit.", l.name, l.seen, l.most)
 				break
 			}
 		}
@@ -260,7 +260,7 @@ func lost(r *loadtest.Report) Answer {
 		a.More = fmt.Sprintf("%s never had a definite answer; %s in the ledger all the same, once.", plural(c.Unknown, "gift", "gifts"), plural(c.UnknownRecorded, "of them is", "of them are"))
 	}
 	if m := r.Charging; m != nil && m.Ended && r.Holds {
-		a.More = strings.TrimSpace(a.More + " Every one came to its end at the processor, and both sides' books agree to the cent.")
+		a.More = strings.TrimSpace(a.More + " Nobody was charged twice: every one came to its end at the processor, charged once, declined or abandoned, and both sides' books agree to the cent.")
 	}
 	return a
 }
