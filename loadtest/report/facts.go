@@ -207,6 +207,20 @@ func proofOf(r *loadtest.Report) (all, broken []checkRow) {
 	return all, broken
 }
 
+// probesOf says how the keys of the proof divide into gifts and the rehearsal's own
+// probes; empty where the record holds more sessions than the report, or no probes.
+func probesOf(r *loadtest.Report) string {
+	if r.Audit == nil || r.Resumed || r.Session > 1 {
+		return ""
+	}
+	probes := r.Audit.Counts.Keys - r.Sending.Planned
+	if probes <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("They are the %s and %s of the rehearsal's own, made to be refused, repeated or recorded once.",
+		plural(r.Sending.Planned, "gift", "gifts"), plural(probes, "probe", "probes"))
+}
+
 // moneyOf are the sums on every side.
 func moneyOf(r *loadtest.Report) []fact {
 	if r.Audit == nil {
@@ -239,6 +253,7 @@ func moneyOf(r *loadtest.Report) []fact {
 				return fact{Name: name, Text: total.String(), Note: plural(s.Charges, "charge", "charges") + ", fees " + fees.String()}
 			}
 			all = append(all, side("charged, by the processor's books", c.Processor), side("charged, by our journal", c.Journal))
+			all[len(all)-2].Note += "; with what donors add to cover fees, so it may be more than pledged"
 		}
 		var states []string
 		for _, word := range slices.Sorted(maps.Keys(m.Statuses)) {
@@ -296,6 +311,9 @@ func settingOf(r *loadtest.Report) (all []fact, command string) {
 	}
 	all = append(all, fact{Name: "generator", Text: fmt.Sprintf("%s, %s", plural(int64(s.Connections), "connection", "connections"), plural(int64(s.Watchers), "watcher", "watchers")),
 		Note: "late by " + long(r.Sending.Lateness.P99) + " (p99), " + number(r.Sending.CostMicros) + " µs of CPU per request"})
+	if c := r.Charging; c != nil && c.Allowed > 0 {
+		all = append(all, fact{Name: "pace", Text: rate(c.Allowed) + " charges a second"})
+	}
 	if a := r.Audit; a != nil {
 		all = append(all, fact{Name: "clocks", Text: "the target's is " + long(a.ClockLow) + " to " + long(a.ClockHigh) + " ahead of the generator's"})
 	}

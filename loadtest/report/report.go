@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"spillway/loadtest"
@@ -71,15 +72,18 @@ type view struct {
 	Charts  []*chart
 	Marks   []markRow
 	Dropped int
-	Errors  []fact
-	Limits  []limitRow
-	Roles   []roleRow
-	Proof   []checkRow
-	Broken  []checkRow
-	Money   []fact
-	Setting []fact
-	Command string
-	Words   []fact
+	// Numbered tells whether there are marks with numbers.
+	Numbered bool
+	Errors   []fact
+	Limits   []limitRow
+	Roles    []roleRow
+	Proof    []checkRow
+	Probes   string // how many of the keys are not gifts
+	Broken   []checkRow
+	Money    []fact
+	Setting  []fact
+	Command  string
+	Words    []fact
 }
 
 // fact is a name and what there is to say of it.
@@ -94,6 +98,8 @@ func newView(r *loadtest.Report) *view {
 		Money: moneyOf(r), Words: words,
 	}
 	v.Marks, v.Dropped = marksOf(r)
+	v.Numbered = slices.ContainsFunc(v.Marks, func(m markRow) bool { return m.Number > 0 })
+	v.Probes = probesOf(r)
 	v.Proof, v.Broken = proofOf(r)
 	v.Setting, v.Command = settingOf(r)
 	return v

@@ -76,7 +76,7 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 		not  []string
 	}{
 		{"all well", func(*loadtest.Report) {}, []string{`class="verdict good"`, "It holds at 300 gifts a second.", "At least 300 gifts a second, shown over 5 s", "Nothing that donors would feel. Of the limits that they would feel, the closest: the machine",
-			"Nothing. Each of the 6,000 acknowledged donations", "Rehearse the real installation", "Every gift was acknowledged at its first attempt"}, []string{"What is broken", "gave way from"}},
+			"Nothing. Each of the 6,000 acknowledged donations", "Rehearse the real installation", "Every gift was acknowledged at its first attempt", "6,000 keys were judged, one for each donation that was asked for"}, []string{"What is broken", "gave way from", "numbered marks", "They are the", "of the rehearsal's probes", "This rehearsal's processor"}},
 		{"overloaded", func(r *loadtest.Report) {
 			for i := 8; i < 20; i++ {
 				second(r, i).Planned, second(r, i).Latency.Count, second(r, i).Latency.P99 = 900, 900, 3*time.Second
@@ -87,8 +87,11 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 				second(r, i).Roles[loadtest.MachineRole] = timeline.Usage{CPU: 2 * time.Second}
 			}
 		}, []string{`class="verdict good"`, "with nothing to spare", "At its limit: the machine", "Give it more cores"}, []string{"did not keep up"}},
-		{"a busy second", func(r *loadtest.Report) { second(r, 7).Accepted = 480 }, []string{"The busiest single second had 480.", "busiest second 480", "<span>capacity</span> <span>--expect</span> <span>600</span>", "nobody but 8 watchers"}, nil},
-		{"probes", func(r *loadtest.Report) { r.Audit.Counts.Accepted += 326 }, []string{"Nothing. Each of the 6,326 acknowledged donations, the rehearsal's own probes among them, is"}, nil},
+		{"a busy second", func(r *loadtest.Report) { second(r, 7).Accepted = 480 }, []string{"The busiest single second had 480.", "busiest second 480", "<span>capacity</span> <span>--expect</span> <span>960</span>", "nobody but 8 watchers"}, nil},
+		{"probes", func(r *loadtest.Report) {
+			r.Audit.Counts.Keys += 916
+			r.Audit.Counts.Accepted += 326
+		}, []string{"They are the 6,000 gifts and 916 probes of the rehearsal's own", "Refusals that the proof counts are of the rehearsal's probes", "Nothing. Each of the 6,326 acknowledged donations, the rehearsal's own probes among them, is"}, nil},
 		{"readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Visits: 12_000, Begun: 12_000, Donors: 3000} }, []string{"pages were read 1.5 times for each gift here"}, []string{"busiest single second"}},
 		{"many readers", func(r *loadtest.Report) { r.Visits = &visit.Report{Begun: 600_000} }, nil, []string{"Measure the readers"}},
 		{"a loss", func(r *loadtest.Report) {
@@ -108,12 +111,13 @@ func TestWrite_AnswersTheFiveQuestions(t *testing.T) {
 		}, []string{"No rate is shown", "Find out why the totals did not catch up"}, []string{"It holds"}},
 		{"a slow pace", func(r *loadtest.Report) {
 			r.Charging = &loadtest.ChargingReport{Ended: true, Allowed: 25, WaitFor: time.Hour}
-		}, []string{"the charge queue grew, as it is meant to", "Nobody was charged twice: every one came to its end", "queues by design"}, []string{"did not keep up"}},
+		}, []string{"the charge queue grew, as it is meant to", "Nobody was charged twice: every one came to its end", "queues by design", "25 charges a second"}, []string{"did not keep up", "This rehearsal's processor"}},
+		{"a processor in a hurry", func(r *loadtest.Report) { r.Charging = &loadtest.ChargingReport{Ended: true, Allowed: 250} }, []string{"250 charges a second", "This rehearsal's processor allowed 250."}, nil},
 		{"not tested", func(r *loadtest.Report) { r.Audit.Checks[2].Checked = 0 }, []string{"Repeat with what was not tested here: I9"}, nil},
 		{"faults", func(r *loadtest.Report) {
 			r.Timeline.Marks = []timeline.Mark{{At: 0, Kind: timeline.Phase, Text: "sending"}, {At: 4 * time.Second, Kind: timeline.Fault, Text: "kill -9 postgres"},
 				{At: 6 * time.Second, For: 2 * time.Second, Kind: timeline.Storm, Text: "429s"}}
-		}, []string{"kill -9 postgres", "0:06–0:08", ">2</text>", "2, storm"}, []string{"Break things on purpose"}},
+		}, []string{"kill -9 postgres", "numbered marks", "0:06–0:08", ">2</text>", "2, storm"}, []string{"Break things on purpose"}},
 		{"nothing but sums", func(r *loadtest.Report) { r.Timeline, r.Setting, r.Audit = nil, nil, nil; r.Holds = false }, []string{"It is not proven"}, []string{"<figure"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

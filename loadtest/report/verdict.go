@@ -288,8 +288,9 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		say("spillway rehearse --target URL --database-url URL --nats-url URL --secrets FILE", "Rehearse the real installation too: here generator, broker and database shared one machine.")
 	}
 	if gave == nil && asked > 0 {
-		say("spillway rehearse capacity --expect "+strconv.Itoa(int(math.Ceil(2*asked))),
-			"Find the limit: this one asked for %s gifts a second at most. Estimate the hottest second of your day, double it, and put it in place of the number here.", rate(asked))
+		most := max(asked, float64(bestSecond(r)))
+		say("spillway rehearse capacity --expect "+strconv.Itoa(int(math.Ceil(2*most))),
+			"Find the limit: this one had %s gifts in its busiest second. Estimate the hottest second of your day, double it, and put it in place of the number here.", rate(most))
 	}
 	if n := r.Sending.Accepted; n > 0 {
 		took := time.Duration(math.Ceil(float64(n)/processorDefault)) * time.Second
@@ -297,10 +298,13 @@ func advise(r *loadtest.Report, limits []limit, gave *limit, asked float64) (all
 		if took > tokenLife {
 			text += " Cards expire before that: their tokens live 12 hours at most."
 		}
+		if c := r.Charging; c != nil && c.Allowed > processorDefault {
+			text += fmt.Sprintf(" This rehearsal's processor allowed %s.", rate(c.Allowed))
+		}
 		say("", "%s Ask for a raise six weeks before the day if yours needs one.", text)
 	}
 	if t := r.Timeline; t == nil || !faulted(t) {
-		say("spillway rehearse --storms 3s/30s --timeouts 1% --webhooks lost=3%,twice=5%,late=10%", "Break things on purpose: nothing was broken in this rehearsal. For a beginning, have the processor misbehave:")
+		say("spillway rehearse --storms 3s/30s --timeouts 1% --webhooks lost=3%,twice=5%,late=10%", "Break things on purpose: nothing was broken in this rehearsal. For a beginning, have the processor refuse all calls for 3 s of every 30, answer 1 %% of them too late, and lose, double and delay its messages:")
 	}
 	if names := untested(r); len(names) > 0 {
 		say("", "Repeat with what was not tested here: %s.", strings.Join(names, ", "))
