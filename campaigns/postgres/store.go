@@ -86,6 +86,7 @@ var (
 	listSQL     = statement("list")
 	searchSQL   = statement("search")
 	sinceSQL    = statement("since")
+	oldestSQL   = statement("oldest_open")
 	raiseSQL    = statement("raise")
 	addStubsSQL = statement("add_stubs")
 	stubsSQL    = statement("stubs")
@@ -222,6 +223,16 @@ func searchable(text string) string {
 // most SinceMost of them; stubs are left out. Errors: ledger.ErrUnavailable.
 func (s *Store) Since(ctx context.Context, revision int64) ([]*campaigns.Campaign, error) {
 	return s.query(ctx, "list changed campaigns", sinceSQL, revision, SinceMost)
+}
+
+// OldestOpen returns, of the donors' campaigns that were open at t or open later, the one
+// that opened first; nil for none. Errors: ledger.ErrUnavailable.
+func (s *Store) OldestOpen(ctx context.Context, t time.Time) (*campaigns.Campaign, error) {
+	all, err := s.query(ctx, "oldest open campaign", oldestSQL, t)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 // RaiseRevision has every later change numbered above least. After the database

@@ -365,3 +365,29 @@ func constraintOf(err error) string {
 	}
 	return ""
 }
+
+// What holds messages back: a campaign that is open, or was until lately, from its opening on.
+func TestOldestOpen(t *testing.T) {
+	s, _ := open(t)
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	oldest := func(since time.Time, want string) {
+		t.Helper()
+		got, err := s.OldestOpen(t.Context(), since)
+		if err != nil || (got == nil) != (want == "") || got != nil && got.Slug != want {
+			t.Errorf("oldest open since %v: %+v, %v; want %q", since, got, err, want)
+		}
+	}
+	oldest(now, "")
+	over, open, later, rehearsed := plain("over"), plain("open"), plain("later"), plain("rehearsed")
+	over.StartsAt, over.EndsAt = now.Add(-72*time.Hour), now.Add(-24*time.Hour)
+	open.StartsAt, open.EndsAt = now.Add(-48*time.Hour), now.Add(time.Hour)
+	later.StartsAt = now.Add(time.Hour)
+	rehearsed.Rehearsal = true
+	put(t, s, over, open, later, rehearsed)
+	oldest(now, "open")
+	oldest(over.EndsAt, "open") // [start, end): it was closed then
+	oldest(over.EndsAt.Add(-time.Second), "over")
+	oldest(open.EndsAt, "later")
+	put(t, s, plain("for-ever"))
+	oldest(now, "for-ever")
+}

@@ -11,15 +11,17 @@ import (
 type brokerCommand struct {
 	Run    brokerRunCommand    `cmd:"" default:"withargs" hidden:"" help:"The broker that is inside, as a process of its own, for rehearsals that break it."`
 	Layout brokerLayoutCommand `cmd:"" help:"Show where the streams are and how many copies they have; change copies and shards while everything runs."`
+	Trim   brokerTrimCommand   `cmd:"" help:"Let streams go of what is recorded, in a verified backup, and old."`
 }
 
 // Help is shown by --help.
 func (brokerCommand) Help() string {
-	return `Where the streams of donations are, and how that is changed in the middle of a day.
+	return `Where the streams of donations are, how that is changed in the middle of a day, and how they are kept from growing for ever.
 
 Examples:
     spillway broker layout --nats-url nats://operator:password@broker-1:4222,nats://operator:password@broker-2:4222
-    spillway broker layout --replicas 3 --nats-url ...`
+    spillway broker layout --replicas 3 --nats-url ...
+    spillway broker trim --backed-up-at 2026-11-23T02:00:00Z --nats-url ... --database-url ...`
 }
 
 // brokerRunCommand runs the broker that is inside as a process of its own. People run a

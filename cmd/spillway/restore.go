@@ -218,7 +218,12 @@ func (c *restoreCommand) plan(ctx context.Context, db *ledgerdb.DB, b *broker.Br
 				return nil, err
 			}
 			position, known := noted[s.Stream()]
-			plan = append(plan, begin(s, at, position, known))
+			e := begin(s, at, position, known)
+			if !known && !c.Whole && book == ledger.Live && at.First > 1 { // only rehearsals lose their beginning unrecorded
+				e.lost = at.First - 1
+				e.why += fmt.Sprintf(", and %d messages before %d are gone", e.lost, at.First)
+			}
+			plan = append(plan, e)
 		}
 	}
 	return plan, nil

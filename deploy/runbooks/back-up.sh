@@ -4,6 +4,8 @@
 #
 #   PRIMARY   connection string of the server that takes writes, of a login with REPLICATION
 #   BACKUP    new folder for this backup
+#   TRIM      yes: then the streams let go of what this backup holds and is old enough
+#             (spillway broker trim; SPILLWAY_DATABASE_URL and SPILLWAY_NATS_URL)
 #
 # The broker's streams are the other half: they keep what was accepted since. A backup is
 # only as good as the streams are long; see restore-from-backup.md.
@@ -13,6 +15,10 @@ if [[ "${1:-}" == --help ]]; then sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOU
 
 step() { printf '$ %s\n' "$*"; "$@"; }
 
+began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 step pg_basebackup --dbname "$PRIMARY" --pgdata "$BACKUP" --wal-method stream --checkpoint fast --no-password
 step pg_verifybackup --quiet "$BACKUP"
+if [[ "${TRIM:-}" == yes ]]; then
+    step spillway broker trim --backed-up-at "$began"
+fi
 echo "backed up to $BACKUP"

@@ -250,9 +250,10 @@ if begin webhooks "An event came whose signature is of a secret that nobody know
     printf 'whsec_new' >new-secret
     carry webhooks "OPS=$FRONT" LOGS="$RIG/logs/ingest-1" NEW="$RIG/new-secret" SECRETS="$RIG/webhook-secrets" "RESTART=hands restart ingest-%n" webhooks.sh
 fi
-if begin stream-nearly-full "Nothing is nearly full; the stream of donations gets more room all the same"; then
-    more=()
-    if command -v nats >/dev/null; then more=(STREAM=DONATIONS_0 BYTES=1600MB); fi
+if begin stream-nearly-full "Nothing is nearly full; streams let go of what is recorded, and that of donations gets more room, all the same"; then
+    sleep 6 # everything acknowledged is noted in the database
+    more=("TRIM=--no-backups --by-age --keep 0")
+    if command -v nats >/dev/null; then more+=(STREAM=DONATIONS_0 BYTES=1600MB); fi
     carry stream-nearly-full "OPS=$FRONT" STORE="$RIG/nats" "${more[@]}" stream-nearly-full.sh
 fi
 if wanted move-a-campaign && ! command -v haproxy >/dev/null; then

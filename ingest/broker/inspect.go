@@ -115,14 +115,14 @@ func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, l
 		return nil
 	}
 	name := Stream(book, shard)
-	found, data, err := b.storedFrom(ctx, name, first)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && found != first {
+	m, err := b.storedFrom(ctx, name, first)
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.sequence != first {
 		return fmt.Errorf("%w: %d of %s", ErrNoMessage, first, name)
 	}
 	if err != nil {
 		return fmt.Errorf("read %d of %s: %w", first, name, err)
 	}
-	if err := visit(first, data); err != nil || first == last {
+	if err := visit(first, m.data); err != nil || first == last {
 		return err
 	}
 	t := &tail{b: b, stream: name, cursor: first}
@@ -139,8 +139,8 @@ func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, l
 		return nil
 	}
 	t.idle = func() error { // asked again with every heartbeat
-		found, _, err := b.storedFrom(ctx, name, t.cursor+1)
-		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && found > last {
+		next, err := b.storedFrom(ctx, name, t.cursor+1)
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && next.sequence > last {
 			return errScanned
 		}
 		return nil // the copy is behind, or the leader away
@@ -158,31 +158,39 @@ func (b *Broker) Scan(ctx context.Context, book ledger.Book, shard int, first, l
 // errScanned ends a scan that is complete.
 var errScanned = errors.New("scanned")
 
+// stored is a message as a stream holds it.
+type stored struct {
+	sequence uint64
+	storedAt time.Time // by the broker's clock
+	data     []byte
+}
+
 // storedFrom asks a stream's leader for the first message from a sequence on. Errors:
 // jetstream.ErrMsgNotFound, ErrUnavailable, ctx's.
-func (b *Broker) storedFrom(ctx context.Context, stream string, sequence uint64) (found uint64, data []byte, err error) {
+func (b *Broker) storedFrom(ctx context.Context, stream string, sequence uint64) (stored, error) {
 	ctx, cancel := b.within(ctx)
 	defer cancel()
 	// Not the client's GetMsg: that reads directly from any copy.
 	m, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, sequence))
 	if err != nil {
-		return 0, nil, unavailable(ctx, err)
+		return stored{}, unavailable(ctx, err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Sequence uint64 `json:"seq"`
-			Data     []byte `json:"data"`
+			Sequence uint64    `json:"seq"`
+			Time     time.Time `json:"time"`
+			Data     []byte    `json:"data"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return 0, nil, fmt.Errorf("a message of %s: %w", stream, err)
+		return stored{}, fmt.Errorf("a message of %s: %w", stream, err)
 	}
 	if e := answer.Error; e != nil {
 		if e.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return 0, nil, jetstream.ErrMsgNotFound
+			return stored{}, jetstream.ErrMsgNotFound
 		}
-		return 0, nil, unavailable(ctx, e)
+		return stored{}, unavailable(ctx, e)
 	}
-	return answer.Message.Sequence, answer.Message.Data, nil
+	return stored{answer.Message.Sequence, answer.Message.Time, answer.Message.Data}, nil
 }

@@ -18,6 +18,7 @@ type Place struct {
 	ledger.Position
 	First, Last uint64    // of the stream; First = Last+1 when nothing is stored
 	FirstAt     time.Time // when the first stored message was stored; zero for none
+	Bytes       uint64    // stored
 	Now         time.Time // the broker's clock
 	Waiting     int       // requests of readers that wait for messages
 }
@@ -38,7 +39,8 @@ func (s *Source) Place(ctx context.Context) (Place, error) {
 	at := Place{
 		Position: ledger.Position{Stream: s.stream, MadeAt: stream.Created, Sequence: info.AckFloor.Stream},
 		First:    stream.State.FirstSeq, Last: stream.State.LastSeq, FirstAt: stream.State.FirstTime,
-		Now: info.TimeStamp, Waiting: info.NumWaiting,
+		Bytes: stream.State.Bytes,
+		Now:   info.TimeStamp, Waiting: info.NumWaiting,
 	}
 	if stream.State.Msgs == 0 {
 		at.First, at.FirstAt = at.Last+1, time.Time{}

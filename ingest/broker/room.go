@@ -55,7 +55,7 @@ func (g *Gate) room(info *jetstream.StreamInfo) error {
 	}
 	g.metrics.hoursLeft.WithLabelValues(name).Set(hours)
 	if used*100 >= fullPercent {
-		return fmt.Errorf("%w: %s holds %d of %d bytes; let the ledger trim it, or raise max_bytes",
+		return fmt.Errorf("%w: %s holds %d of %d bytes; let go of what is old ('spillway broker trim'), or raise max_bytes",
 			ErrFull, name, info.State.Bytes, limit)
 	}
 	return nil
