@@ -15,6 +15,8 @@ import (
 	"spillway/ingest/broker"
 	"spillway/ledger"
 	"spillway/ledger/consumer"
+	"spillway/ledger/payments/charge"
+	paymentsdb "spillway/ledger/payments/postgres"
 	ledgerdb "spillway/ledger/postgres"
 )
 
@@ -77,10 +79,19 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 	if r.idle {
 		return nil
 	}
+	restores, err := paymentsdb.Open(paymentsdb.Config{URL: r.database, Application: "spillway ledger"})
+	if err != nil {
+		return err
+	}
+	group.Add("restores' database", quickStop, restores.Close)
 	var consumers []*consumer.Consumer
+	var recoveries []*charge.Recovery
 	for _, book := range ledger.Books {
 		shards, read, closeSources := sources(b, book, r.broker.Shards)
 		group.Add(book.String()+" sources", quickStop, closeSources)
+		recovery := charge.WatchRecovery(restores.Book(book), r.log.With("book", book.String()))
+		recoveries = append(recoveries, recovery)
+		shards = bounded(shards, recovery)
 		group.Go(ctx, book.String()+" positions", quickStop, func(ctx context.Context) error {
 			if err := awaitSound(ctx, db, b, r.log); err != nil {
 				return err
@@ -95,6 +106,7 @@ func (r *recorder) start(ctx context.Context, group *lifecycle.Group) error {
 		}
 		consumers = append(consumers, c)
 	}
+	group.Go(ctx, "recovery", quickStop, func(ctx context.Context) error { return runAll(ctx, recoveries...) })
 	// One part, so that with a broker in trouble the books use up their time together.
 	group.Go(ctx, "ledger", recorderStop, func(ctx context.Context) error {
 		if err := awaitSound(ctx, db, b, r.log); err != nil {

@@ -21,4 +21,6 @@ type Restoration struct {
 	WaitingSince time.Time
 	// Looking says that attempts are still to be looked for.
 	Looking bool
+	// Charged says that the book has payments: somebody charges it.
+	Charged bool
 }

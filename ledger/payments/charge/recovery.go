@@ -38,7 +38,7 @@ type Restored interface {
 // message that the streams held at the restore was applied.
 type Recovery struct {
 	store   Restored
-	applied func(ctx context.Context) (time.Time, error)
+	applied func(ctx context.Context) (time.Time, error) // nil for one that only watches
 	log     *slog.Logger
 
 	mu    sync.Mutex
@@ -51,6 +51,14 @@ type Recovery struct {
 // of the webhooks, was applied.
 func NewRecovery(store Restored, applied func(ctx context.Context) (time.Time, error), log *slog.Logger) *Recovery {
 	return &Recovery{store: store, applied: applied, log: log}
+}
+
+// WatchRecovery makes a recovery that leaves the work to payments and bounds frames alone,
+// those of a ledger. A ledger that began to speak before payments did would otherwise
+// claim that totals are complete in which money is missing that they held before, and
+// pages would show that. A book that nobody charges is bound by nothing.
+func WatchRecovery(store Restored, log *slog.Logger) *Recovery {
+	return &Recovery{store: store, log: log}
 }
 
 // Bound is what a frame may claim that would claim through. Before the database has
@@ -89,13 +97,17 @@ func (r *Recovery) Run(ctx context.Context) error {
 			continue
 		case done:
 			r.bind(time.Time{})
-			if said {
+			if said && r.applied != nil {
 				r.log.Info("the restore is complete: everything that may have been charged was looked for")
 			}
 			<-ctx.Done()
 			return nil
 		case begun && !said:
 			said = true
+			if r.applied == nil {
+				r.log.Info("restored from a backup: totals are as old as it until payments have looked for what may have been charged")
+				break
+			}
 			r.log.Info("restored from a backup: replaying; what may have been charged is looked for afterwards")
 		}
 		retry = backoff.Tries{}
@@ -115,6 +127,9 @@ func (r *Recovery) step(ctx context.Context, recorded *time.Time) (done, begun b
 	if at.Epoch == 0 || at.Replayed && at.Now.Sub(at.RestoredAt) > recoverMost {
 		return true, false, nil
 	}
+	if r.applied == nil {
+		return r.watch(&at, recorded)
+	}
 	r.bind(at.LostSince)
 	if recorded.IsZero() {
 		through, err := r.applied(bounded)
@@ -132,7 +147,28 @@ func (r *Recovery) step(ctx context.Context, recorded *time.Time) (done, begun b
 			break
 		}
 	}
-	// Donations that were replayed and have no attempt yet are as good as looked for.
-	expanded := at.WaitingSince.IsZero() || at.WaitingSince.After(*recorded)
-	return at.Replayed && expanded && !at.Looking, true, nil
+	return lookedFor(&at, *recorded), true, nil
+}
+
+// watch is step for a recovery that only watches: who ended the replay had seen
+// everything recorded. Payments that never come hold totals back for recoverMost.
+func (r *Recovery) watch(at *payments.Restoration, recorded *time.Time) (done, begun bool, err error) {
+	if !at.Charged || at.Now.Sub(at.RestoredAt) > recoverMost {
+		return true, false, nil
+	}
+	r.bind(at.LostSince)
+	if !at.Replayed {
+		return false, true, nil
+	}
+	if recorded.IsZero() {
+		*recorded = at.Now
+	}
+	return lookedFor(at, *recorded), true, nil
+}
+
+// lookedFor tells whether nothing is left to be looked for of what was recorded by then.
+// Donations that were replayed and have no attempt yet are still to be looked for.
+func lookedFor(at *payments.Restoration, recorded time.Time) bool {
+	expanded := at.WaitingSince.IsZero() || at.WaitingSince.After(recorded)
+	return at.Replayed && expanded && !at.Looking
 }

@@ -60,7 +60,11 @@ func (r *restored) set(change func()) {
 
 func (r *restored) run(t *testing.T) *charge.Recovery {
 	t.Helper()
-	recovery := charge.NewRecovery(r, r.watermark, slog.New(slog.DiscardHandler))
+	return running(t, charge.NewRecovery(r, r.watermark, slog.New(slog.DiscardHandler)))
+}
+
+func running(t *testing.T, recovery *charge.Recovery) *charge.Recovery {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- recovery.Run(ctx) }()
@@ -131,4 +135,67 @@ func TestRecovery_BindsNobodyForEver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A ledger claims nothing newer than the backup before payments, which may begin later,
+// have looked for what may have been charged; it never does their work.
+func TestWatchRecovery_HoldsLedgersBackUntilPaymentsAreThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		backup := began.Add(-time.Hour)
+		r := &restored{waiting: 3, applied: began, at: payments.Restoration{
+			Epoch: 2, LostSince: backup, ReplayTo: began, RestoredAt: began, WaitingSince: began.Add(-time.Minute), Looking: true, Charged: true,
+		}}
+		recovery := running(t, charge.WatchRecovery(r, slog.New(slog.DiscardHandler)))
+		want := func(what string, claim time.Time) {
+			t.Helper()
+			if got := recovery.Bound(began); !got.Equal(claim) {
+				t.Errorf("%s: %v may be claimed, want %v", what, got, claim)
+			}
+		}
+		want("before the database was asked", time.Time{})
+		r.set(func() {})
+		want("before payments began", backup)
+		if r.ended != 0 || r.waiting != 3 {
+			t.Errorf("a ledger ended the replay %d times", r.ended)
+		}
+		r.set(func() { r.at.Replayed = true })
+		want("while donations wait for their attempts", backup)
+		r.set(func() { r.at.WaitingSince = time.Time{} })
+		want("while it is looked for", backup)
+		r.set(func() { r.at.Looking = false })
+		want("afterwards", began)
+	})
+}
+
+func TestWatchRecovery_BindsNobodyForEver(t *testing.T) {
+	for name, at := range map[string]payments.Restoration{
+		"never restored":        {},
+		"a book nobody charges": {Epoch: 2, Looking: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := time.Now()
+				at.RestoredAt = now
+				recovery := running(t, charge.WatchRecovery(&restored{at: at}, slog.New(slog.DiscardHandler)))
+				synctest.Wait()
+				if got := recovery.Bound(now); !got.Equal(now) {
+					t.Errorf("bound to %v", got)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // payments that nobody starts
+		now := time.Now()
+		r := &restored{at: payments.Restoration{Epoch: 2, LostSince: now.Add(-time.Hour), RestoredAt: now, Charged: true}}
+		recovery := running(t, charge.WatchRecovery(r, slog.New(slog.DiscardHandler)))
+		r.set(func() {})
+		if got := recovery.Bound(now); !got.Equal(r.at.LostSince) {
+			t.Errorf("at first bound to %v", got)
+		}
+		time.Sleep(time.Hour)
+		if got := recovery.Bound(now); !got.Equal(now) {
+			t.Errorf("an hour later bound to %v", got)
+		}
+	})
 }

@@ -19,7 +19,7 @@ var (
 // Errors: ledger.ErrUnavailable.
 func (b *Book) Restoration(ctx context.Context) (r payments.Restoration, err error) {
 	var waiting pgtype.Timestamptz
-	err = b.asks.QueryRow(ctx, restorationSQL).Scan(&r.Epoch, &r.LostSince, &r.ReplayTo, &r.RestoredAt, &r.Now, &r.Replayed, &waiting, &r.Looking)
+	err = b.asks.QueryRow(ctx, restorationSQL).Scan(&r.Epoch, &r.LostSince, &r.ReplayTo, &r.RestoredAt, &r.Now, &r.Replayed, &waiting, &r.Looking, &r.Charged)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return payments.Restoration{}, nil
 	}

@@ -82,7 +82,7 @@ func TestRestore_WhatMayHaveBeenChargedIsLookedForFirst(t *testing.T) {
 	b.apply(t, payments.Fact{Donation: failed.ID, Source: payments.FromCall, At: now, Outcome: &payments.CallOutcome{AttemptNo: 1, Kind: payments.Definite, Reason: payments.Declined}})
 
 	r := b.restore(t)
-	if r.Epoch != 2 || r.Replayed || !r.Looking || !r.WaitingSince.IsZero() || r.LostSince.After(r.RestoredAt) {
+	if r.Epoch != 2 || r.Replayed || !r.Looking || !r.Charged || !r.WaitingSince.IsZero() || r.LostSince.After(r.RestoredAt) {
 		t.Errorf("restored: %+v", r)
 	}
 	replayed, later := at(now.Add(-20*time.Minute)), at(now.Add(30*time.Minute))
@@ -142,7 +142,13 @@ func TestRestore_WhoHadCanceledIsNotCharged(t *testing.T) {
 	b.restore(t)
 	d := at(now.Add(-20 * time.Minute))
 	b.record(t, d)
+	if r := b.restoration(t); r.Charged {
+		t.Error("nobody has charged anything yet")
+	}
 	b.expand(t)
+	if r := b.restoration(t); !r.Charged {
+		t.Error("nobody charges")
+	}
 	b.apply(t, payments.Fact{Donation: d.ID, Source: payments.FromDonor, At: now.Add(-19 * time.Minute), Cancel: &payments.CancelAsked{Request: [16]byte{1}}})
 	if s := b.load(t, d.ID).Attempts[0].State; s == payments.Canceled {
 		t.Error("canceled before it was looked for: it may have been charged")

@@ -47,8 +47,8 @@ func New(log *slog.Logger) *Group {
 	return &Group{log: log, ended: make(chan *part, partsMax)}
 }
 
-// partsMax bounds the parts of a group; a process has about ten.
-const partsMax = 64
+// partsMax bounds the parts of a group: `up`, which is every role at once, has some sixty.
+const partsMax = 128
 
 // Go starts a part. run blocks until its context ends and everything it started
 // has ended. That context is the part's own: it carries the values of ctx, not its

@@ -5,7 +5,8 @@ SELECT d.seq, d.id, d.fingerprint, d.received_at, d.token_expires_at, d.amount_m
        d.currency, d.anonymous, d.hide_amount, d.confirmation_token, d.sealed, d.seal_key, n.campaign, n.amount_minor,
        coalesce(p.status, 'accepted'), coalesce(p.reason, ''), coalesce(p.intent, ''), coalesce(p.charge, ''), coalesce(p.captured_minor, 0),
        p.fee_minor, coalesce(p.fee_currency, ''), p.lines_refunded, p.lines_lost,
-       CASE WHEN EXISTS (SELECT FROM restores AS r WHERE d.received_at < r.restored_at AND f.fell_at >= r.restored_at)
+       CASE WHEN EXISTS (SELECT FROM restores AS r WHERE d.received_at < r.restored_at
+                                AND f.fell_at >= date_trunc('second', r.restored_at)) -- the processor's times are of whole seconds
             THEN d.received_at ELSE f.fell_at END, -- the note of an earlier fall may be lost
        coalesce(f.falls, 0)
 FROM donations AS d
