@@ -19,8 +19,11 @@ var (
 )
 
 // clocksDiffer is by how much a front-end's clock may be ahead of the database's: what it
-// accepted just before a restore is looked for at the processor all the same.
-const clocksDiffer = time.Minute
+// accepted just before a restore is looked for at the processor all the same. Whoever
+// gives in that time after it is looked for too, by calls that are rationed, and until
+// that is done totals are as old as the backup: so it is short. A gift whose front-end is
+// further ahead still meets the processor's memory of its key.
+const clocksDiffer = 10 * time.Second
 
 const (
 	restoreEpochSQL = "SELECT epoch FROM installation FOR UPDATE"

@@ -191,7 +191,7 @@ func gauge(g timeline.Gauge) func(*timeline.Point) (float64, bool) {
 
 func (d *drawing) queues() *chart {
 	c := d.chart("queues", "What queued on the way to the books", "how many", "Envelopes that the ledger had not recorded yet, donations inside the front-end, and requests without an answer; the highest seen in each second.", rate)
-	c.add(d, "ledger backlog (envelopes)", true, gauge(timeline.LedgerBacklog))
+	c.add(d, "waiting for a ledger (messages)", true, gauge(timeline.LedgerBacklog))
 	c.add(d, "inside the front-end (donations)", true, gauge(timeline.FrontEndInside))
 	c.add(d, "waiting for the broker (donations)", true, gauge(timeline.BrokerWaiting))
 	c.add(d, "in flight (requests)", true, gauge(timeline.InFlight))

@@ -263,6 +263,18 @@ func readsThePayments(t *testing.T, ctx context.Context, url string, charged, de
 	if c, err := till.State(ctx, "run-2-"); err != nil || c.All != 1 || c.Waiting != 1 {
 		t.Errorf("another run's: %+v, %v", c, err)
 	}
+	// Called and not answered yet: the payment's row does not say so before the outcome.
+	for _, sql := range []string{
+		"UPDATE rehearsal.payments SET status = 'accepted' WHERE donation_id = $1",
+		"UPDATE rehearsal.attempts SET state = 2, params = 'p', first_called_at = now(), claimed_by = 'somebody' WHERE donation_id = $1",
+	} {
+		if _, err := conn.Exec(ctx, sql, [16]byte(declined)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err := till.State(ctx, "run-1-"); err != nil || c.Calling != 1 || c.Waiting != 0 || c.Acting != 0 || c.Left() != 1 || c.All != 2 {
+		t.Errorf("while it is called %+v, %v", c, err)
+	}
 }
 
 func TestBegin_NeverQuotesThePassword(t *testing.T) {
