@@ -23,7 +23,7 @@ var (
 // gives in that time after it is looked for too, by calls that are rationed, and until
 // that is done totals are as old as the backup: so it is short. A gift whose front-end is
 // further ahead still meets the processor's memory of its key.
-const clocksDiffer = 10 * time.Second
+const clocksDiffer = 2 * time.Second
 
 const (
 	restoreEpochSQL = "SELECT epoch FROM installation FOR UPDATE"

@@ -46,7 +46,9 @@ func factOf(c *payments.Charge, a payments.Answer, clean bool, began, now time.T
 	default: // what cannot be read says nothing
 		f.Outcome.Kind = payments.Unknown
 		wait := unknownLeast
-		if !c.FirstCalledAt.IsZero() {
+		if a.Detail == noPace {
+			wait = retryAfter // nobody was asked: what is rationed is waited for, and not the processor
+		} else if !c.FirstCalledAt.IsZero() {
 			wait = min(max(wait, now.Sub(c.FirstCalledAt)), unknownMost)
 		}
 		f.Outcome.NotBefore = now.Add(later(max(a.RetryAfter, wait)))
